@@ -190,3 +190,55 @@ def generate_small(seed: int) -> dict[str, Any]:
         "power_kw_per_node": {pool["gpu"]: 6.0 for pool in pools},
     }
     return {"isthmus": "v1", "name": f"small-{seed}", "workloads": workloads, "sites": [site]}
+
+
+def generate_large(seed: int) -> dict[str, Any]:
+    """Requirements of two on-prem sites and one on AWS: five to twelve workloads, mostly with something that lacks."""
+    drawn = random.Random(seed)
+    area, country = "eu", "de"
+    workloads = [
+        _workload(
+            drawn,
+            f"work-{number}",
+            drawn.choice(["public", "internal", "confidential", "restricted"]),
+            drawn.choice(["low", "material"]),
+            area,
+            has_aws=True,
+        )
+        for number in range(drawn.randint(5, 12))
+    ]
+    for workload in drawn.sample(workloads, 2):
+        lack = drawn.choice(["score", "first-token", "per-token", "context", "residency"])
+        if lack == "score":
+            workload["model"]["min_score"] = drawn.choice([0.86, 0.875])
+        elif lack == "first-token":
+            workload["slo"]["ttft_p95_ms"] = drawn.choice([60, 250])
+        elif lack == "per-token":
+            workload["slo"]["tpot_p95_ms"] = drawn.choice([3, 12])
+        elif lack == "context":
+            workload["model"]["context_tokens"] = drawn.choice([32768, 131072])
+        else:
+            workload["residency"] = ["fr"]
+    sites: list[dict[str, Any]] = []
+    for name in ("here", "there"):
+        kinds = drawn.sample([_POOLS[0], _POOLS[2], _POOLS[3]], drawn.randint(1, 3))
+        pools = [{**pool, "nodes": drawn.choice([1, 1, 2, 3])} for pool in kinds]
+        site = _on_prem(drawn, country)
+        site |= {"name": name, "kube_context": name, "pools": pools}
+        site["network"] = {**site["network"], "cidrs": [f"10.{40 + len(sites)}.0.0/16"]}
+        site["cost"] |= {
+            "capex_usd_per_node": {pool["gpu"]: drawn.choice([60_000, 200_000, 320_000]) for pool in pools},
+            "power_kw_per_node": {pool["gpu"]: 6.0 for pool in pools},
+        }
+        sites.append(site)
+    sites.append(
+        {
+            **{"name": "cloud", "kind": "aws", "jurisdiction": country, "region": "eu-central-1"},
+            **{"vpc_cidr": "10.80.0.0/16", "allow": ["bedrock"]},
+        }
+    )
+    data: dict[str, Any] = {"isthmus": "v1", "name": f"large-{seed}", "workloads": workloads, "sites": sites}
+    data["links"] = [{"from": "here", "to": "cloud", "kind": "vpn", "mbps": 1000, "rtt_ms": 10}]
+    if drawn.random() < 0.5:
+        data["budget"] = {"monthly_usd": drawn.choice([5000, 20_000, 60_000])}
+    return data

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
+import threading
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,13 +15,14 @@ import typer
 from isthmus.cli.options import complete_blueprint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from isthmus.contracts.plan.document import Plan, WhatIf
+    from isthmus.contracts.plan.document import Plan, PlannedEndpoint, WhatIf
     from isthmus.contracts.reports.explanation import Explanation
-    from isthmus.contracts.requirements.document import Requirements
+    from isthmus.contracts.requirements.document import Requirements, Workload
     from isthmus.core.validation_errors import Fault
     from isthmus.planning.planner import PlanningResult
+    from isthmus.planning.solver.watch import Watch
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -92,7 +96,8 @@ def plan(
 
     The plan is a lock file: an existing plan (PLAN, or the one beside the requirements) is an input, and at equal cost
     its placements stay. Without `-o` nothing is written. An infeasible plan never overwrites a feasible one.
-    What `isthmus init` and `isthmus render` would refuse is listed, and the exit code is 1.
+    What `isthmus init` and `isthmus render` would refuse is listed, and the exit code is 1. Ctrl-C ends a long search
+    with the best plan so far, which overwrites nothing.
 
     With `--explain` it also gives the runner-up of each workload, what would change the choice, and why hardware stands
     idle. It plans again some twenty times for each workload.
@@ -107,7 +112,6 @@ def plan(
     from isthmus.planning import planner
     from isthmus.planning import what_if as what_ifs
     from isthmus.planning.catalogues import price_age as age
-    from isthmus.planning.output import differences as plan_differences
 
     if explain and format is Format.yaml:
         raise InputError(
@@ -118,26 +122,51 @@ def plan(
     today = planning_day(as_of)
     parsed, what_if = what_ifs.load(requirements, set_ or [], scale_traffic)
     before = _existing_plan(requirements, output, what_if)
-    planned = planner.make_plan(parsed, offers.offers(), today, blueprint=blueprint, before=before)
+    with _following() as watch:
+        planned = planner.make_plan(parsed, offers.offers(), today, blueprint=blueprint, before=before)
     planned, faults, notes = plan_checks.check(planned, parsed, requirements, what_if)
     err = console.err()
     for note in notes:
         err.print(f"note: {note}", markup=False)
     price_note, is_old = age.describe_price_age(planned.plan.prices_as_of, today)
     err.print(f"{'warning: ' if is_old else ''}{price_note}", markup=False)
-    for line in (
-        plan_differences.describe_differences(before, planned.plan)
-        if before is not None and planned.plan.feasible
-        else []
-    ):
+    for line in _differences(before, planned.plan):
         err.print(f"compared with the existing plan: {line}", markup=False)
     if output is not None:
-        _write(output, planned.plan)
+        _write(output, planned.plan, watch)
     _show(planned, parsed, format, price_note, faults, _reasons(parsed, planned) if explain else None)
     for line in _fault_lines(faults):
         print(line, file=sys.stderr)
     if faults or not planned.plan.feasible:
         raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _following() -> Iterator[Watch]:
+    """Show the progress of a long search. Ctrl-C ends it with the best plan so far; a second one ends the command."""
+    from isthmus.cli import console
+    from isthmus.planning.solver.watch import watching
+
+    err = console.err()
+
+    def say(text: str) -> None:
+        err.print(f"  {text}", markup=False)
+
+    def end(_number: int, _frame: object) -> None:
+        if watch.is_ending:
+            raise KeyboardInterrupt
+        watch.is_ending = True
+        say("ends with the best plan so far; Ctrl-C again stops without one")
+
+    with watching(say) as watch:
+        if threading.current_thread() is not threading.main_thread():
+            yield watch
+            return
+        before = signal.signal(signal.SIGINT, end)
+        try:
+            yield watch
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 def planning_day(as_of: str | None) -> str:
@@ -211,12 +240,22 @@ def _plan_data(plan: Plan) -> dict[str, object]:
     return plan.model_dump(by_alias=True, mode="json")
 
 
-def _write(path: Path, plan: Plan) -> None:
+def _differences(before: Plan | None, plan: Plan) -> list[str]:
+    """What differs from an existing plan, in words; empty if there is none, or if the new one is infeasible."""
+    from isthmus.planning.output import differences
+
+    return differences.describe_differences(before, plan) if before is not None and plan.feasible else []
+
+
+def _write(path: Path, plan: Plan, watch: Watch) -> None:
     from isthmus.cli import console
     from isthmus.contracts.plan import document as plan_of
     from isthmus.contracts.plan import files
     from isthmus.core import yaml_files
 
+    if watch.has_ended_early and path.exists():
+        console.err().print(f"{path} is not overwritten, because the search was ended early", markup=False)
+        return
     if not plan.feasible and path.exists() and plan_of.load(path).feasible:
         console.err().print(f"{path} is not overwritten: it is feasible, the new plan is not", markup=False)
         return
@@ -292,7 +331,7 @@ def _plan_lines(
         return [*_what_if_lines(plan), *_infeasible_lines(planned)]
     return [
         *_what_if_lines(plan),
-        *_placement_lines(plan),
+        *_placement_lines(plan, requirements),
         *_cost_lines(plan, requirements),
         *_stress_lines(plan),
         *_availability_lines(plan),
@@ -339,7 +378,7 @@ def _infeasible_lines(planned: PlanningResult) -> list[str]:
     return lines
 
 
-def _placement_lines(plan: Plan) -> list[str]:
+def _placement_lines(plan: Plan, requirements: Requirements) -> list[str]:
     from isthmus.reports import plan_page
 
     lines = [
@@ -357,7 +396,25 @@ def _placement_lines(plan: Plan) -> list[str]:
             f"{endpoint.site}{part}"
         )
         lines.append(f"  {placement.why}")
+        lines += _latency_lines(endpoint, requirements.workload(placement.workload))
     return lines
+
+
+def _latency_lines(endpoint: PlannedEndpoint, workload: Workload | None) -> list[str]:
+    """The predicted latencies beside the goals, if both are known."""
+    predicted = endpoint.predicted
+    if predicted is None or workload is None or predicted.slo != "kept":
+        return []
+    goals = (
+        ("first token", predicted.ttft_interval_ms, workload.slo.ttft_p95_ms),
+        ("each further token", predicted.tpot_interval_ms, workload.slo.tpot_p95_ms),
+    )
+    parts = [
+        f"{what} {interval[0]:,g} to {interval[1]:,g} ms (goal {goal:,g})"
+        for what, interval, goal in goals
+        if interval is not None and goal is not None
+    ]
+    return [f"  Predicted at the peak, p95, in 80 % of cases: {'; '.join(parts)}."] if parts else []
 
 
 def _cost_lines(plan: Plan, requirements: Requirements) -> list[str]:

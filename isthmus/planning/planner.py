@@ -35,14 +35,15 @@ from isthmus.planning.output import cost_items as items
 from isthmus.planning.output import endpoints, quotas, reasons, score_warnings, stress
 from isthmus.planning.output.commitment_warnings import commitment_warnings
 from isthmus.planning.output.endpoints import SizedEndpoint
-from isthmus.planning.solver import infeasibility, node_placement, program
+from isthmus.planning.solver import infeasibility, node_placement, watch
 from isthmus.planning.solver import solution as solving
-from isthmus.planning.solver.program import Solution
+from isthmus.planning.solver.problem import Solution
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements, Workload
 
 
+ENDED_EARLY = "the search was ended early, so a cheaper plan may exist. Fix: Plan again and let it end"
 MATERIAL_COST_SHARE = 0.01
 """Part of the monthly cost from which the age of a listed price matters."""
 
@@ -124,6 +125,7 @@ def make_plan(
         *document.warnings,
         *outcome.impact_warnings(document, requirements),
         *commitment_warnings(document, requirements),
+        *([ENDED_EARLY] if watch.has_ended_early() else []),
     ]
     document = document.model_copy(update={"warnings": warnings})
     return PlanningResult(
@@ -261,6 +263,10 @@ def _judge_blueprints(
             )
             continue
         key = _usable_builds(requirements, offer.builds), offer.gpus_to
+        has_plan = any(best.solution is not None for best in best_by_key.values())
+        if key not in best_by_key and has_plan and watch.is_ending():
+            yield JudgedBlueprint(offer, rules, ["the search was ended before it was compared"])
+            continue
         if key not in best_by_key:
             best_by_key[key] = _best_plan(requirements, offer, rules, before)
         best = replace(best_by_key[key], offer=offer)
@@ -461,11 +467,6 @@ def _build_warnings(sized_endpoints: Sequence[SizedEndpoint], solution: Solution
             )
             warnings.append(f"{sized.endpoint.id}: {estimate}")
         warnings += profile_warnings(sized.endpoint)
-    if solution.pruned:
-        warnings.append(
-            f"there are too many options to compare all; the planner compared the {program.CHOICES_PER_WORKLOAD} most "
-            "promising ones of each workload"
-        )
     if solution.gap > 1e-6:
         warnings.append(
             f"a plan up to {solution.gap:.1%} cheaper may exist: the search stopped at its accepted gap"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,9 @@ class Plain:
 
     def decode(self, batch: float, context: float) -> float:
         return 10 + batch / 10
+
+    def decode_at(self, context: float) -> Callable[[float], float]:
+        return lambda batch: self.decode(batch, context)
 
 
 class Attentive(Plain):

@@ -120,7 +120,7 @@ def test_reasons_are_given_unless_they_are_left_out(isthmus):
         (("current", "current", "current", "current"), "4 plans are named"),
         (("current", "sovreign"), "Did you mean `sovereign`?"),
         (("current", "sovereign"), "needs requirements to plan with. Fix: Add `--requirements FILE`"),
-        ((str(PILOT), "budget.monthly_us=3"), "budget.monthly_us=3 budget.monthly_us=3: there is no key"),
+        ((str(PILOT), "budget.monthly_us=3"), "compare budget.monthly_us=3: there is no key"),
         ((str(PILOT), "current", "--assume", "year=3"), "Did you mean `years`?"),
         ((str(PILOT), "absent.plan.yaml"), "absent.plan.yaml: there is no such file"),
     ],

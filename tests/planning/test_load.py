@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,9 @@ class Plain:
 
     def decode(self, batch: float, context: float) -> float:
         return 10 + batch / 20
+
+    def decode_at(self, context: float) -> Callable[[float], float]:
+        return lambda batch: self.decode(batch, context)
 
 
 STEPS = Plain()

@@ -155,7 +155,7 @@ def make_variant(
         )
     if argument.kind == "plan" and argument.path is not None:
         return _of_plan_file(argument, argument.path, path, offers, today)
-    requirements, mark = what_if.load(path, argument.changes, where=argument.text)
+    requirements, mark = what_if.load(path, argument.changes, where="compare")
     before = _plan_beside(path)
     return _plan(argument, path, (requirements, mark, before), offers, today)
 
@@ -202,7 +202,7 @@ def _of_plan_file(
 ) -> Variant:
     plan = plan_of.load(file)
     changes = plan.what_if.changes if plan.what_if is not None else []
-    requirements, _ = what_if.load(path, changes, where=argument.text)
+    requirements, _ = what_if.load(path, changes, where="compare")
     plan_rules.check(plan, requirements, to_build=False)
     what = f"the plan of {file.name}"
     if not plan.feasible:

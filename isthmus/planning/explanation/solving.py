@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from isthmus.contracts.plan.document import Plan
     from isthmus.contracts.requirements.document import Requirements
     from isthmus.planning.planner import JudgedBlueprint
-    from isthmus.planning.solver.program import Solution
+    from isthmus.planning.solver.problem import Solution
 
 
 @dataclass(frozen=True)

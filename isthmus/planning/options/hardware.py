@@ -7,7 +7,7 @@ or instances of its own, so that a failure affects only this endpoint. Otherwise
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -148,15 +148,23 @@ def spread_parts(site: OnPremSite, pool: Pool, column: Column) -> int:
 
 def replicas_lost(requirements: Requirements, column: Column, count: int) -> int:
     """Return how many of `count` replicas are lost, at worst, in the failure that the column must survive."""
-    if column.survive == "none" or not count:
-        return 0
+    return lost_by_count(requirements, column)(count)
+
+
+def lost_by_count(requirements: Requirements, column: Column) -> Callable[[int], int]:
+    """Return `replicas_lost` as a function of the count: for many counts of one column."""
+    if column.survive == "none":
+        return lambda count: 0
     if column.survive == "replica":
-        return 1
+        return lambda count: min(1, count)
     per_unit = replicas_per_unit(column)
+    if column.instance is not None and column.survive == "node":
+        return lambda count: min(per_unit, count)
     if column.instance is not None:
-        return min(per_unit, count) if column.survive == "node" else math.ceil(count / ZONES)
+        return lambda count: math.ceil(count / ZONES)
     site, pool = column_pool(requirements, column)
-    return per_unit * math.ceil(count / per_unit / spread_parts(site, pool, column) - 1e-9)
+    parts = spread_parts(site, pool, column)
+    return lambda count: per_unit * math.ceil(count / per_unit / parts - 1e-9)
 
 
 # -- what they cost

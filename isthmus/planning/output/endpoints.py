@@ -19,7 +19,7 @@ from isthmus.planning.sizing.load import Lengths
 from isthmus.planning.sizing.rounding import three_digits
 from isthmus.planning.solver import shared_load
 from isthmus.planning.solver.node_placement import PlacedReplicas
-from isthmus.planning.solver.program import Solution
+from isthmus.planning.solver.problem import Solution
 from isthmus.planning.solver.shared_load import Sharers
 
 if TYPE_CHECKING:

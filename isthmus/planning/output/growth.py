@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.planning.options.option import OnGpus
 from isthmus.planning.output.endpoints import SizedEndpoint
-from isthmus.planning.solver.program import Solution
+from isthmus.planning.solver.problem import Solution
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from isthmus.contracts.reference import handling
 from isthmus.planning.options.gpu import describe_hardware
 from isthmus.planning.options.option import OnApi, OnGpus, Options
-from isthmus.planning.solver.program import Solution
+from isthmus.planning.solver.problem import Solution
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements, Workload

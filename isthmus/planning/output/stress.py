@@ -12,7 +12,7 @@ from isthmus.planning.options.option import Column
 from isthmus.planning.output import growth
 from isthmus.planning.output.endpoints import SizedEndpoint
 from isthmus.planning.sizing.rounding import three_digits
-from isthmus.planning.solver.program import Solution
+from isthmus.planning.solver.problem import Solution
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements

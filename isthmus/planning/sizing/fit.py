@@ -84,6 +84,8 @@ def keeps_goals(
         max_running,
         workload_demand.burst,
     )
+    if not rounding.may_hold(slow, ttft, tpot):
+        return False
     middle = load.serve_workload(
         fit.speed.steps, workload_demand.lengths, rate, max_running, workload_demand.burst
     )
@@ -106,6 +108,21 @@ def shared_load_factor(fit: Fit, demands: tuple[Demand, ...]) -> float:
 
     It is lower than the sum of the separate loads suggests if short answers share a replica with long prompts.
     """
+    max_running = _shared_max_running(fit, demands)
+    slow = fit.speed.at(speed.EIGHTY_PERCENT_DEVIATIONS)
+    high = min(
+        load.capacity(slow, demand.lengths, max_running_requests(fit, demand.lengths)) / demand.rate
+        for demand in demands
+    )
+    return _largest_passing(lambda factor: _keeps_shared_goals(fit, demands, factor, max_running), high)
+
+
+def carries_together(fit: Fit, demands: tuple[Demand, ...], factor: float) -> bool:
+    """Whether one replica carries this multiple of all rates within every goal, at the slow end."""
+    return _keeps_shared_goals(fit, demands, factor, _shared_max_running(fit, demands))
+
+
+def _shared_max_running(fit: Fit, demands: tuple[Demand, ...]) -> float:
     weights = [demand.rate * max(demand.lengths.output, 1e-9) for demand in demands]
     total_weight = math.fsum(weights)
 
@@ -119,22 +136,22 @@ def shared_load_factor(fit: Fit, demands: tuple[Demand, ...]) -> float:
         running([demand.lengths.prompt for demand in demands]),
         running([demand.lengths.output for demand in demands]),
     )
-    max_running = max_running_requests(fit, load.Lengths(prompt, output, prompt, output))
-    slow, middle = fit.speed.at(speed.EIGHTY_PERCENT_DEVIATIONS), fit.speed.steps
+    return max_running_requests(fit, load.Lengths(prompt, output, prompt, output))
 
-    def all_kept(factor: float) -> bool:
-        shares = [load.LoadShare(demand.lengths, demand.rate * factor, demand.burst) for demand in demands]
-        outcomes = [load.serve_shares(steps, shares, max_running) for steps in (slow, middle)]
-        return all(outcomes) and all(
-            rounding.goals_hold(late, usual, demand.ttft_ms, demand.tpot_ms)
-            for late, usual, demand in zip(*(outcome or [] for outcome in outcomes), demands, strict=True)
-        )
 
-    high = min(
-        load.capacity(slow, demand.lengths, max_running_requests(fit, demand.lengths)) / demand.rate
-        for demand in demands
+def _keeps_shared_goals(fit: Fit, demands: tuple[Demand, ...], factor: float, max_running: float) -> bool:
+    shares = [load.LoadShare(demand.lengths, demand.rate * factor, demand.burst) for demand in demands]
+    slow = load.serve_shares(fit.speed.at(speed.EIGHTY_PERCENT_DEVIATIONS), shares, max_running)
+    if not slow or not all(
+        rounding.may_hold(late, demand.ttft_ms, demand.tpot_ms)
+        for late, demand in zip(slow, demands, strict=True)
+    ):
+        return False
+    middle = load.serve_shares(fit.speed.steps, shares, max_running)
+    return bool(middle) and all(
+        rounding.goals_hold(late, usual, demand.ttft_ms, demand.tpot_ms)
+        for late, usual, demand in zip(slow, middle or [], demands, strict=True)
     )
-    return _largest_passing(all_kept, high)
 
 
 def _largest_passing(passes: Callable[[float], bool], high: float) -> float:

@@ -277,8 +277,10 @@ def _running_sequences(
     tokens = math.fsum(share.rate * share.lengths.output for share in shares) / 1000
     decode_time_share = tokens / (1 - prefill_busy)
 
+    decode = steps.decode_at(context)
+
     def needed(running: float) -> float:
-        return decode_time_share * steps.decode(running, context)
+        return decode_time_share * decode(running)
 
     if needed(max_running) > max_running * MAX_BUSY:
         return None
@@ -286,7 +288,7 @@ def _running_sequences(
     for _ in range(_BISECTION_ROUNDS):
         middle = (low + high) / 2
         low, high = (middle, high) if needed(max(middle, 1e-9)) > middle else (low, middle)
-    running = max(high, min(1.0, tokens * steps.decode(1, context)))
+    running = max(high, min(1.0, tokens * decode(1)))
     stretch = max(share.lengths.stretch for share in shares)
     return (
         running if running + _RUNNING_MARGIN * math.sqrt(running * stretch) <= max(max_running, 1.0) else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,10 @@ class Calibrated:
 
     def decode(self, batch: float, context: float) -> float:
         return self.steps.decode(batch, context) * self.by.decode + self.by.step_ms
+
+    def decode_at(self, context: float) -> Callable[[float], float]:
+        decode = self.steps.decode_at(context)
+        return lambda batch: decode(batch) * self.by.decode + self.by.step_ms
 
 
 def find_grid(model: str, gpu: str, precision: str, tensor_parallel: int) -> tuple[Grid, str] | None:

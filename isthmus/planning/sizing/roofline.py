@@ -8,6 +8,7 @@ error is the spread of the calibration `roofline`.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from isthmus.planning.catalogues.architecture import Architecture
@@ -65,6 +66,9 @@ class Roofline:
         )
         cache_seconds = cache_bytes / (self.card.bandwidth_gb_s * 1e9 * self.fit.cache)
         return 1000 * (max(work, read) + cache_seconds) + self._besides(batch)
+
+    def decode_at(self, context: float) -> Callable[[float], float]:
+        return lambda batch: self.decode(batch, context)
 
     def _flops(self, tokens: float) -> float:
         """Return operations a second of the group, in the precision of the weights if the card supports it."""

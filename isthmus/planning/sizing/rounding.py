@@ -22,6 +22,15 @@ def goals_hold(slow: Served | None, middle: Served | None, ttft: float | None, t
     return (ttft is None or first <= ttft) and (tpot is None or slow.tpot_p95 <= tpot)
 
 
+def may_hold(slow: Served | None, ttft: float | None, tpot: float | None) -> bool:
+    """Whether `goals_hold` depends on the middle: the slow end of step times alone does not miss a goal."""
+    return (
+        slow is not None
+        and (ttft is None or slow.ttft_p95 <= ttft)
+        and (tpot is None or slow.tpot_p95 <= tpot)
+    )
+
+
 def first_token_interval(fast: Served, middle: Served, slow: Served) -> list[float]:
     """Return the interval of the first token at p95, milliseconds."""
     low, high = sorted((fast.ttft_p95, slow.ttft_p95))

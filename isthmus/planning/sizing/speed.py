@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from isthmus.planning.catalogues.gpus import Card, GpuKind, Slice
@@ -31,6 +32,10 @@ class ScaledSteps:
     def decode(self, batch: float, context: float) -> float:
         return self.steps.decode(batch, context) * self.by
 
+    def decode_at(self, context: float) -> Callable[[float], float]:
+        decode = self.steps.decode_at(context)
+        return lambda batch: decode(batch) * self.by
+
 
 @dataclass(frozen=True)
 class Pipelined:
@@ -48,6 +53,10 @@ class Pipelined:
 
     def decode(self, batch: float, context: float) -> float:
         return self.steps.decode(max(1.0, batch / self.stages), context) + HOP_MS * (self.stages - 1)
+
+    def decode_at(self, context: float) -> Callable[[float], float]:
+        decode = self.steps.decode_at(context)
+        return lambda batch: decode(max(1.0, batch / self.stages)) + HOP_MS * (self.stages - 1)
 
 
 @dataclass(frozen=True)

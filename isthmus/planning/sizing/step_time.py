@@ -6,9 +6,10 @@ implement `StepTimes`. `isthmus.planning.sizing.load` computes latency under loa
 
 from __future__ import annotations
 
+import functools
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +32,10 @@ class StepTimes(Protocol):
         """One step that gives each of `batch` sequences, of `context` tokens on average, one more."""
         ...
 
+    def decode_at(self, context: float) -> Callable[[float], float]:
+        """`decode` for one context, as a function of the batch: for many batches."""
+        ...
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -44,14 +49,20 @@ class Grid:
         return _interpolate_log(points, self.prefill_us, max(tokens, 1.0)) / 1000
 
     def decode(self, batch: float, context: float) -> float:
-        if batch <= BATCHES[0]:
-            return _interpolate_linear(CONTEXTS, self.decode_us[0], context) / 1000
-        low = min(bisect_right(BATCHES, batch), len(BATCHES) - 1) - 1
-        low_ms, high_ms = (
-            _interpolate_linear(CONTEXTS, self.decode_us[row], context) for row in (low, low + 1)
-        )
-        share = (batch - BATCHES[low]) / (BATCHES[low + 1] - BATCHES[low])
-        return (low_ms + share * (high_ms - low_ms)) / 1000
+        return self.decode_at(context)(batch)
+
+    def decode_at(self, context: float) -> Callable[[float], float]:
+        row_us = functools.cache(lambda row: _interpolate_linear(CONTEXTS, self.decode_us[row], context))
+
+        def decode(batch: float) -> float:
+            if batch <= BATCHES[0]:
+                return row_us(0) / 1000
+            low = min(bisect_right(BATCHES, batch), len(BATCHES) - 1) - 1
+            low_us, high_us = row_us(low), row_us(low + 1)
+            share = (batch - BATCHES[low]) / (BATCHES[low + 1] - BATCHES[low])
+            return (low_us + share * (high_us - low_us)) / 1000
+
+        return decode
 
 
 def _interpolate_log(points: Sequence[float], values: Sequence[float], point: float) -> float:

@@ -33,8 +33,8 @@ EC2_QUOTAS = {"g": "Running On-Demand G and VT instances", "p": "Running On-Dema
 
 def add_capacity_rows(
     rows: Rows, problem: Problem, loads: Mapping[Column, Mapping[int, float]]
-) -> dict[Column, int]:
-    """Add all rows, and return the variable of each column's replicas.
+) -> tuple[dict[Column, int], dict[Column, list[int]]]:
+    """Add all rows, and return the variable of each column's replicas, and those of its dedicated hardware.
 
     `loads`: by column, the variable of each choice and its load.
     """
@@ -45,16 +45,18 @@ def add_capacity_rows(
     _add_pool_rows(rows, problem, counts, unit_variables)
     _add_quota_rows(rows, problem, unit_variables)
     _add_packing_cuts(rows, problem, counts)
-    return counts
+    dedicated = {
+        unit.owner: variables for unit, variables in unit_variables.items() if unit.owner is not None
+    }
+    return counts, dedicated
 
 
 def _add_replica_rows(rows: Rows, problem: Problem, column: Column, terms: Mapping[int, float]) -> int:
     requirements = problem.requirements
     max_replicas = _max_replicas(problem, column)
     has_whole_gpus = hardware.shared_hardware(column) is None
-    replicas = rows.variable(
-        0, max_replicas, hardware.monthly_replica_price(requirements, column) if has_whole_gpus else 0.0
-    )
+    price = hardware.monthly_replica_price(requirements, column) if has_whole_gpus else 0.0
+    replicas = rows.variable(0, max_replicas, price, block=column)
     headroom = 1 + requirements.planning.headroom
     rows.at_most({**{index: headroom * units for index, units in terms.items()}, replicas: -1.0})
     for index, units in terms.items():
@@ -62,7 +64,7 @@ def _add_replica_rows(rows: Rows, problem: Problem, column: Column, terms: Mappi
         rows.at_most({index: float(least_replicas(requirements, column, units)), replicas: -1.0})
     if column.survive == "none":
         return replicas
-    lost = rows.variable(0, max_replicas)
+    lost = rows.variable(0, max_replicas, block=column)
     rows.at_most({**terms, replicas: -1.0, lost: 1.0})
     if column.survive == "replica":
         for index in terms:
@@ -72,7 +74,7 @@ def _add_replica_rows(rows: Rows, problem: Problem, column: Column, terms: Mappi
         rows.at_most({replicas: 1.0, lost: -float(hardware.spread_parts(site, pool, column))})
         if (per_unit := hardware.replicas_per_unit(column)) > 1:
             # A MIG GPU fails as a whole.
-            lost_units = rows.variable(0, math.ceil(max_replicas / per_unit))
+            lost_units = rows.variable(0, math.ceil(max_replicas / per_unit), block=column)
             rows.row(0, 0, {lost: 1.0, lost_units: -float(per_unit)})
     elif column.survive == "node":
         for index in terms:
@@ -93,9 +95,43 @@ def least_replicas(requirements: Requirements, column: Column, load: float) -> i
     )
     if most_surviving < load - 1e-9:
         return MAX_REPLICAS
-    while count < MAX_REPLICAS and count - hardware.replicas_lost(requirements, column, count) < load - 1e-9:
+    lost = hardware.lost_by_count(requirements, column)
+    while count < MAX_REPLICAS and count - lost(count) < load - 1e-9:
         count += 1
     return min(count, MAX_REPLICAS)
+
+
+def carried_loads(requirements: Requirements, column: Column, load: float, most: int) -> list[float]:
+    """Return the load that 1, 2, … replicas carry: up to `load`, and up to `most` replicas."""
+    headroom, limits = 1 + requirements.planning.headroom, list[float]()
+    unit = hardware.shared_hardware(column)
+    # All slices of a dedicated MIG GPU run a replica.
+    lost = hardware.lost_by_count(requirements, column)
+    step = 1 if unit is None or unit.owner is None or unit.instance else hardware.replicas_per_unit(column)
+    largest = -1.0
+    while len(limits) < most and largest < load:
+        count = len(limits) + 1
+        surviving = count - lost(count)
+        limits.append(0.0 if count % step else max(0.0, min(count / headroom, surviving)))
+        largest = max(largest, limits[-1])
+    return limits
+
+
+def dedicated_units(column: Column, counts: int) -> list[tuple[int, ...]]:
+    """Return the dedicated MIG GPUs or instances of 1, 2, … replicas, in the order of their variables.
+
+    Empty tuples for an endpoint without dedicated hardware.
+    """
+    unit = hardware.shared_hardware(column)
+    if unit is None or unit.owner is None:
+        return [()] * counts
+    per_unit = hardware.replicas_per_unit(column)
+    if unit.instance is not None and column.survive == "domain":
+        return [
+            (math.ceil(math.ceil(count / 2) / per_unit), math.ceil(count // 2 / per_unit))
+            for count in range(1, counts + 1)
+        ]
+    return [(math.ceil(count / per_unit),) for count in range(1, counts + 1)]
 
 
 def _max_replicas(problem: Problem, column: Column) -> int:
@@ -120,13 +156,14 @@ def _add_shared_hardware_rows(
             price = hardware.monthly_gpu_price(problem.requirements, columns[0])
         else:
             price = hardware.hourly_rate(problem.requirements, unit).usd_per_hour * HOURS_PER_MONTH
-        variable = rows.variable(0, MAX_REPLICAS, price)
+        # Hardware of one endpoint alone belongs to its block.
+        variable = rows.variable(0, MAX_REPLICAS, price, block=unit.owner)
         unit_variables[unit] = [variable]
         per_unit = float(hardware.replicas_per_unit(columns[0]))
         if unit.owner is not None and unit.instance is not None and unit.owner.survive == "domain":
             # Half of the replicas run in each zone. The larger half comes first, because it may be lost.
-            second_zone = rows.variable(0, MAX_REPLICAS, price)
-            replicas, half = counts[unit.owner], rows.variable(0, MAX_REPLICAS)
+            second_zone = rows.variable(0, MAX_REPLICAS, price, block=unit.owner)
+            replicas, half = counts[unit.owner], rows.variable(0, MAX_REPLICAS, block=unit.owner)
             rows.at_most({replicas: 1.0, half: -2.0})
             rows.at_most({half: 1.0, variable: -per_unit})
             rows.at_most({replicas: 1.0, half: -1.0, second_zone: -per_unit})

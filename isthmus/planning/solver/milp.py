@@ -7,14 +7,23 @@ answer.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from isthmus.planning.solver import silent
 
+Row = tuple[float, float, Mapping[int, float]]
+"""Lower and upper limit, and the coefficient of each variable."""
+
 
 class Rows:
-    """A program whose variables are whole numbers, each with a cost and a score."""
+    """A program whose variables are whole numbers, each with a cost and a score.
+
+    It is passed to HiGHS when it is first solved. Variables of a block and rows between them alone belong together
+    (`isthmus.planning.solver.column_generation`).
+    """
 
     def __init__(self, *, gap: float, nodes: int) -> None:
         highspy, solver = silent.silent_solver()
@@ -29,22 +38,30 @@ class Rows:
         settings["mip_max_nodes"] = nodes
         for key, value in settings.items():
             self._highs.setOptionValue(key, value)
-        self._costs: list[float] = []
-        self._scores: list[float] = []
+        self.costs: list[float] = []
+        self.rows: list[Row] = []
+        self.blocks: list[Hashable] = []
+        """By variable: its block, or None."""
+        self.scores: list[float] = []
+        self._lower: list[float] = []
         self._upper: list[float] = []
+        self._target: float | None = None
+        self._passed = 0, 0
+        """Variables and rows that HiGHS has."""
 
-    def variable(self, low: float, high: float, cost: float = 0.0, score: float = 0.0) -> int:
+    def variable(
+        self, low: float, high: float, cost: float = 0.0, score: float = 0.0, *, block: Hashable = None
+    ) -> int:
         """Add a whole-number variable and return its index."""
-        index = len(self._costs)
-        self._highs.addVar(low, high)
-        self._highs.changeColIntegrality(index, self._integer)
-        self._costs.append(cost)
-        self._scores.append(score)
+        self.costs.append(cost)
+        self.blocks.append(block)
+        self.scores.append(score)
+        self._lower.append(low)
         self._upper.append(high)
-        return index
+        return len(self.costs) - 1
 
     def row(self, low: float, high: float, terms: Mapping[int, float]) -> None:
-        self._highs.addRow(low, high, len(terms), list(terms), list(terms.values()))
+        self.rows.append((low, high, terms))
 
     def at_most(self, terms: Mapping[int, float], high: float = 0.0) -> None:
         self.row(-self.infinity, high, terms)
@@ -52,34 +69,77 @@ class Rows:
     def upper(self, index: int) -> float:
         return self._upper[index]
 
+    def lower(self, index: int) -> float:
+        return self._lower[index]
+
     def minimise(self) -> bool:
         """Minimise the cost, and return whether a solution exists."""
-        return self._run(self._costs, self._min)
+        self._highs.setOptionValue(
+            "objective_target", -self.infinity if self._target is None else self._target
+        )
+        try:
+            return self._run(self.costs, self._min)
+        finally:
+            self._highs.setOptionValue("objective_target", -self.infinity)
+            self._target = None
 
     def maximise_score(self) -> bool:
-        return self._run(self._scores, self._max)
+        return self._run(self.scores, self._max)
 
     def _run(self, objective: Sequence[float], sense: Any) -> bool:
-        for index, value in enumerate(objective):
-            self._highs.changeColCost(index, value)
+        self._pass()
+        count = len(objective)
+        self._highs.changeColsCost(count, np.arange(count), np.array(objective, dtype=float))
         self._highs.changeObjectiveSense(sense)
         self._highs.run()
         info = self._highs.getInfo()
         self.gap = max(0.0, float(info.mip_gap))
         return self._highs.getModelStatus() == self._good or info.primal_solution_status == 2
 
+    def stop_at(self, cost: float) -> None:
+        """End the search for the least cost once a solution costs at most this."""
+        self._target = cost
+
+    def start_from(self, values: Mapping[int, float]) -> None:
+        """Let the next run begin with a known solution."""
+        self._pass()
+        indices = np.array(list(values), dtype=np.int32)
+        self._highs.setSolution(len(values), indices, np.array(list(values.values()), dtype=float))
+
+    def _pass(self) -> None:
+        """Give HiGHS the variables and rows that it does not have."""
+        variables, rows = self._passed
+        count = len(self.costs) - variables
+        if count:
+            self._highs.addVars(count, np.array(self._lower[variables:]), np.array(self._upper[variables:]))
+            indices = np.arange(variables, variables + count)
+            kinds = np.full(count, int(self._integer), dtype=np.uint8)
+            self._highs.changeColsIntegrality(count, indices, kinds)
+        if new := self.rows[rows:]:
+            starts = np.cumsum([0, *(len(terms) for _, _, terms in new)])
+            self._highs.addRows(
+                len(new),
+                np.array([low for low, _, _ in new], dtype=float),
+                np.array([high for _, high, _ in new], dtype=float),
+                int(starts[-1]),
+                starts[:-1].astype(np.int32),
+                np.array([index for _, _, terms in new for index in terms], dtype=np.int32),
+                np.array([value for _, _, terms in new for value in terms.values()], dtype=float),
+            )
+        self._passed = len(self.costs), len(self.rows)
+
     def cost_at_most(self, cost: float) -> None:
-        self.at_most({index: value for index, value in enumerate(self._costs) if value}, cost)
+        self.at_most({index: value for index, value in enumerate(self.costs) if value}, cost)
 
     def score_at_least(self, score: float) -> None:
-        terms = {index: value for index, value in enumerate(self._scores) if value}
+        terms = {index: value for index, value in enumerate(self.scores) if value}
         self.row(score, self.infinity, terms)
 
     def cost(self) -> float:
-        return self._sum(self._costs)
+        return self._sum(self.costs)
 
     def score(self) -> float:
-        return self._sum(self._scores)
+        return self._sum(self.scores)
 
     def _sum(self, weights: Sequence[float]) -> float:
         values = self.values()

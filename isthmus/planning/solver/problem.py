@@ -47,6 +47,34 @@ class CrowdedEndpoint:
     """Replicas."""
 
 
+@dataclass(frozen=True)
+class Solution:
+    """The cheapest plan, or the best within the near tie."""
+
+    choices: Mapping[str, Choice]
+    replicas: Mapping[Column, int]
+    cost: float
+    """USD a month."""
+    least: float
+    """The cost of the cheapest plan."""
+    gap: float
+    """Share of the cost by which a cheaper plan may exist, with any of the options."""
+    large: bool = False
+    """The program has more than `SMALL_PROGRAM` choices, so a gap was accepted from the start."""
+
+
+@dataclass(frozen=True)
+class LikelyChoices:
+    """The promising choices of a large problem, by its relaxation."""
+
+    bound: float
+    """USD a month. No plan of the problem costs less."""
+    choices: Mapping[str, list[Choice]]
+    """By workload."""
+    plan: Solution | None
+    """The best plan that the relaxation found; None if it found none."""
+
+
 @dataclass
 class Problem:
     """The problem. `cuts` exclude replica counts that do not fit on nodes; `crowds` require more for sharing."""
@@ -63,6 +91,8 @@ class Problem:
     """Find only the least cost, without the near tie, within a gap of 2 %."""
     most_gpus: int | None = None
     """Most GPUs that the blueprint supports."""
+    likely: LikelyChoices | None = None
+    """Of a large problem, once they are found."""
 
     @property
     def held(self) -> frozenset[str]:

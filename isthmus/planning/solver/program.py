@@ -6,8 +6,9 @@ score within the near tie, then for least cost again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.plan import bedrock_quotas
@@ -17,9 +18,10 @@ from isthmus.planning.options import bedrock, gateway_sites, hardware, monthly_c
 from isthmus.planning.options.fixed_costs import FixedCosts, Placed
 from isthmus.planning.options.option import Column, OnApi, OnGpus, Option
 from isthmus.planning.sizing import demand
-from isthmus.planning.solver import capacity_rows
+from isthmus.planning.solver import capacity_rows, column_generation, shared_load, watch
+from isthmus.planning.solver.column_generation import Endpoint, Relaxation
 from isthmus.planning.solver.milp import Rows
-from isthmus.planning.solver.problem import Choice, Problem
+from isthmus.planning.solver.problem import Choice, LikelyChoices, Problem, Solution
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Workload
@@ -28,28 +30,15 @@ if TYPE_CHECKING:
 PEAK_PARTS = (0.75, 0.5, 0.25)
 """Parts of the peak that GPUs carry if the rest may overflow to an API."""
 GAP = 1e-7
-MAX_CHOICES, CHOICES_PER_WORKLOAD = 3000, 8
-"""With more than `MAX_CHOICES` choices in all, only `CHOICES_PER_WORKLOAD` of each workload are compared."""
-SMALL_PROGRAM = 400
-"""Up to this number of choices the gap is closed completely. Above it, 1 % of the cost stays open; 2 % if choices were
-pruned."""
-
-
-@dataclass(frozen=True)
-class Solution:
-    """The cheapest plan, or the best within the near tie."""
-
-    choices: Mapping[str, Choice]
-    replicas: Mapping[Column, int]
-    cost: float
-    """USD a month."""
-    least: float
-    """The cost of the cheapest plan."""
-    gap: float
-    pruned: bool = False
-    """Only the most promising choices of each workload were compared."""
-    large: bool = False
-    """The program has more than `SMALL_PROGRAM` choices, so a gap was accepted from the start."""
+SMALL_PROGRAM, LARGE_PROGRAM = 400, 2000
+"""Up to the first number of choices the gap is closed completely. Above the second one, choices are compared by shadow
+prices first (`column_generation`)."""
+LARGE_GAP = 0.01
+"""Above `SMALL_PROGRAM` the search ends at this gap, or after a number of nodes."""
+MOST_TOGETHER = 2.0
+"""Endpoints are considered up to this multiple of what the loads of all of their workloads add up to."""
+CHOICES_PER_WORKLOAD = 8
+"""In a large program: the most promising choices, which are compared exactly."""
 
 
 def solve(problem: Problem) -> Solution | None:
@@ -57,47 +46,52 @@ def solve(problem: Problem) -> Solution | None:
     choices = {name: _workload_choices(problem, name) for name in problem.options.by_workload}
     if not all(choices.values()):
         return None
+    count = sum(map(len, choices.values()))
+    is_large = count > LARGE_PROGRAM
+    if is_large:
+        likely = likely_choices(problem, choices)
+        if likely is None:
+            return None
+        if likely.plan is not None and not (problem.keep or problem.cuts or problem.crowds):
+            return likely.plan
+    every_choice, choices = choices, choices if problem.likely is None else dict(problem.likely.choices)
     choices |= {name: _matching_choices(choices[name], choice) for name, choice in problem.keep.items()}
-    pruned = sum(len(workload_choices) for workload_choices in choices.values()) > MAX_CHOICES
-    if pruned:
-        choices = {
-            name: _likely_choices(problem, workload_choices) for name, workload_choices in choices.items()
-        }
-    milp = _Program(problem, choices, pruned=pruned)
-    rows = milp.rows
-    if not rows.minimise():
+    milp = _Program(problem, choices)
+    if not (is_solved := milp.rows.minimise()) and is_large and not problem.keep:
+        # Cuts can exclude the likely choices of a workload.
+        milp = _Program(problem, every_choice)
+        is_solved = milp.rows.minimise()
+    if not is_solved:
         return None
+    rows = milp.rows
     least, gap = rows.cost(), rows.gap
+    if problem.likely is not None and least > 0:
+        # The bound of this program holds for the compared choices only, that of the relaxed one for all.
+        gap = max(0.0, 1 - problem.likely.bound / least)
     near_tie_pct = problem.requirements.objective.near_tie_pct
-    if near_tie_pct > 0 and not problem.least_only:
+    if near_tie_pct > 0 and not problem.least_only and not watch.is_ending():
         rows.cost_at_most(least * (1 + near_tie_pct / 100) + 1e-6)
         rows.maximise_score()
         best = rows.score()
         rows.score_at_least(best - 1e-7)
         rows.minimise()
-    large = sum(len(workload_choices) for workload_choices in choices.values()) > SMALL_PROGRAM
-    return replace(milp.solution(least, gap), pruned=pruned, large=large)
+    return replace(milp.solution(rows.values(), least, gap), large=count > SMALL_PROGRAM)
 
 
-def _likely_choices(problem: Problem, choices: Sequence[Choice]) -> list[Choice]:
-    """Return the cheapest choices, as if GPUs came in fractions, and always the cheapest one with the best score."""
+def likely_choices(problem: Problem, choices: Mapping[str, Sequence[Choice]]) -> LikelyChoices | None:
+    """Return the most promising choices of a large problem by shadow prices, and its plan; None if it has no plan.
 
-    def fractional_cost(choice: Choice) -> float:
-        if isinstance(choice.option, OnApi):
-            return choice.monthly
-        replicas = choice.option.units * choice.part * (1 + problem.requirements.planning.headroom)
-        return choice.monthly + replicas * hardware.monthly_replica_price(
-            problem.requirements, choice.option.column
-        )
-
-    ordered = sorted(choices, key=fractional_cost)
-    best = max(choice.option.score for choice in choices)
-    first = next(choice for choice in ordered if choice.option.score == best)
-    return (
-        ordered[:CHOICES_PER_WORKLOAD]
-        if first in ordered[:CHOICES_PER_WORKLOAD]
-        else [*ordered[: CHOICES_PER_WORKLOAD - 1], first]
-    )
+    They are found once for a problem: cuts and crowded endpoints found later make plans dearer only.
+    """
+    if problem.likely is None:
+        milp = _Program(replace(problem, cuts=[], crowds=[]), choices)
+        watch.say(f"compares {sum(map(len, choices.values())):,} options of {len(choices)} workloads")
+        near_tie_pct = 0.0 if problem.least_only else problem.requirements.objective.near_tie_pct
+        relaxation = column_generation.relax(milp.rows, milp.endpoints(), milp.needed_together, near_tie_pct)
+        if relaxation is None:
+            return None
+        problem.likely = milp.likely(relaxation)
+    return problem.likely
 
 
 def _matching_choices(choices: Sequence[Choice], kept_choice: Choice) -> list[Choice]:
@@ -130,24 +124,30 @@ def _workload_choices(problem: Problem, name: str) -> list[Choice]:
 class _Program:
     """Variables and rows of the program, and their meaning."""
 
-    def __init__(
-        self, problem: Problem, choices: Mapping[str, Sequence[Choice]], *, pruned: bool = False
-    ) -> None:
+    def __init__(self, problem: Problem, choices: Mapping[str, Sequence[Choice]]) -> None:
         self.problem, self.choices = problem, choices
         self.requirements = problem.requirements
-        count = sum(len(workload_choices) for workload_choices in choices.values())
+        count = sum(map(len, choices.values()))
+        self._is_large = count > LARGE_PROGRAM
         self.rows = Rows(
-            gap=0.02 if problem.least_only or pruned else GAP if count <= SMALL_PROGRAM else 0.01,
-            nodes=100_000 if count <= SMALL_PROGRAM else 2_000 if count <= 5 * SMALL_PROGRAM else 100,
+            gap=0.02 if problem.least_only else GAP if count <= SMALL_PROGRAM else LARGE_GAP,
+            nodes=100_000 if count <= SMALL_PROGRAM else 100 if self._is_large else 2_000,
         )
         self._x: list[tuple[Workload, Choice, int]] = []
+        self._by_index: dict[int, tuple[Workload, Choice]] = {}
+        self._original: dict[int, Choice] = {}
+        self._workload_of: dict[int, str] = {}
         self._asked: dict[Column, set[int]] = {}
         for options in problem.options.by_workload.values():
             for option in options:
                 if isinstance(option, OnGpus):
                     levels = self._asked.setdefault(option.column.plain, set())
                     levels.add(SURVIVES.index(option.column.survive))
-        self._counts = capacity_rows.add_capacity_rows(self.rows, problem, self._loads())
+        self._loads_by_column = self._loads()
+        self._endpoint_columns = list(self._loads_by_column)
+        self._counts, self._dedicated = capacity_rows.add_capacity_rows(
+            self.rows, problem, self._loads_by_column
+        )
         self._crowded()
         self._fixed()
         self._tokens()
@@ -167,13 +167,15 @@ class _Program:
                 score = weight * sum(option.score * share for option, share, _ in choice.parts)
                 cost = choice.monthly + self._moving(workload.name, choice.option)
                 for column in self._columns(choice.option):
-                    index = self.rows.variable(0, 1, cost, score)
+                    index = self.rows.variable(0, 1, cost, score, block=column)
+                    self._original[index], self._workload_of[index] = choice, workload.name
                     indices[index] = 1.0
                     if column is None or isinstance(choice.option, OnApi):
                         self._x.append((workload, choice, index))
                         continue
                     column_choice = replace(choice, option=replace(choice.option, column=column))
                     self._x.append((workload, column_choice, index))
+                    self._by_index[index] = workload, column_choice
                     loads.setdefault(column, {})[index] = choice.option.units * choice.part
             self.rows.row(1, 1, indices)
         return loads
@@ -254,10 +256,19 @@ class _Program:
             self._once(usd, sorted(indices))
 
     def _once(self, cost: float, users: Sequence[int]) -> None:
-        if cost and users:
-            used = self.rows.variable(0, 1, cost)
+        if not cost or not users:
+            return
+        used = self.rows.variable(0, 1, cost)
+        if not self._is_large:
             for index in users:
                 self.rows.at_most({index: 1.0, used: -1.0})
+            return
+        # Fewer rows, which bound as tightly.
+        by_workload: dict[str, dict[int, float]] = {}
+        for index in users:
+            by_workload.setdefault(self._workload_of[index], {})[index] = 1.0
+        for terms in by_workload.values():
+            self.rows.at_most({**terms, used: -1.0})
 
     def _tokens(self) -> None:
         """Limit tokens and requests a minute by the quotas that a site states."""
@@ -293,13 +304,76 @@ class _Program:
             }
             self.rows.at_most(gpus, max_gpus)
 
-    def solution(self, least: float, gap: float) -> Solution:
-        values = self.rows.values()
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoints, with what their replicas carry."""
+        requirements = self.requirements
+        made = []
+        for column, loads in self._loads_by_column.items():
+            replicas = self._counts[column]
+            # Workloads that share an endpoint can need more than the sum of their loads.
+            load = MOST_TOGETHER * math.fsum(loads.values())
+            limits = capacity_rows.carried_loads(requirements, column, load, int(self.rows.upper(replicas)))
+            units = capacity_rows.dedicated_units(column, len(limits))
+            dedicated = self._dedicated.get(column, [])
+            made.append(
+                Endpoint(
+                    replicas,
+                    list(loads),
+                    list(loads.values()),
+                    limits,
+                    dedicated,
+                    column.sensitivity,
+                    units,
+                )
+            )
+        return made
+
+    def needed_together(self, number: int, members: tuple[int, ...], least: int, limit: float) -> int:
+        """Return the replicas that workloads need on an endpoint that they share.
+
+        `least`: those that their loads add up to, which carry `limit` times the load of one.
+        """
+        column = self._endpoint_columns[number]
+        chosen = [self._by_index[index] for index in members]
+        sharers = shared_load.Sharers(
+            column, [workload.name for workload, _ in chosen], [choice for _, choice in chosen]
+        )
+        if shared_load.carried_by(self.requirements, self.problem.options, sharers, limit):
+            return least
+        load = shared_load.shared_replicas(self.requirements, self.problem.options, sharers)
+        return capacity_rows.least_replicas(self.requirements, column, load)
+
+    def likely(self, relaxation: Relaxation) -> LikelyChoices:
+        """Return the choices with the lowest penalties, those of the relaxation's plan, and one with the best score."""
+        values = relaxation.values or {}
+        penalties: dict[str, dict[Choice, float]] = {}
+        for workload, _, index in self._x:
+            choice = self._original[index]
+            of_workload = penalties.setdefault(workload.name, {})
+            is_chosen = values.get(index, 0.0) > 0.5
+            penalty = -math.inf if is_chosen else relaxation.penalties.get(index, 0.0)
+            of_workload[choice] = min(of_workload.get(choice, math.inf), penalty)
+        choices = {}
+        for name, of_workload in penalties.items():
+            ordered = sorted(of_workload, key=of_workload.__getitem__)
+            best = max(choice.option.score for choice in ordered)
+            first = next(choice for choice in ordered if choice.option.score == best)
+            choices[name] = list(dict.fromkeys([*ordered[: CHOICES_PER_WORKLOAD - 1], first]))
+        plan = None
+        if relaxation.values is not None:
+            gap = max(0.0, 1 - relaxation.bound / relaxation.least) if relaxation.least > 0 else 0.0
+            known = [values.get(index, 0.0) for index in range(len(self.rows.costs))]
+            plan = replace(self.solution(known, relaxation.least, gap), large=True)
+        return LikelyChoices(relaxation.bound, choices, plan)
+
+    def solution(self, values: Sequence[float], least: float, gap: float) -> Solution:
+        """Return the solution of the variables' values."""
         choices = {workload.name: choice for workload, choice, index in self._x if values[index] > 0.5}
         counts = {
             column: round(values[index]) for column, index in self._counts.items() if values[index] > 0.5
         }
-        return Solution(choices, counts, self.rows.cost(), least, gap)
+        cost = math.fsum(usd * values[index] for index, usd in enumerate(self.rows.costs) if usd)
+        return Solution(choices, counts, cost, least, gap)
 
 
 def describe_place(option: Option) -> tuple[str, str]:

@@ -7,7 +7,7 @@ long prompts. Then a constraint is added, and the program is solved again.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from isthmus.contracts.requirements.document import Requirements
-    from isthmus.planning.solver.program import Solution
+    from isthmus.planning.solver.problem import Solution
 
 UNREACHABLE_REPLICAS = 1e6
 """Replicas of workloads that cannot meet their goals together at any load."""
@@ -58,6 +58,12 @@ def shared_replicas(requirements: Requirements, options: Options, sharers: Share
     return 1 / factor if factor else UNREACHABLE_REPLICAS
 
 
+def carried_by(requirements: Requirements, options: Options, sharers: Sharers, limit: float) -> bool:
+    """Whether replicas that carry `limit` times the load of one carry the peaks together."""
+    demands = sharer_demands(requirements, sharers)
+    return fit.carries_together(options.fit(sharers.column), demands, 1 / limit)
+
+
 def sharer_demands(requirements: Requirements, sharers: Sharers) -> tuple[Demand, ...]:
     """Return the demand of each sharer at its peak."""
     shared_demands = []
@@ -83,6 +89,15 @@ def find_crowded(requirements: Requirements, options: Options, solution: Solutio
             }
             crowded_endpoints.append(CrowdedEndpoint(sharers.column, peak_parts, needed_replicas))
     return crowded_endpoints
+
+
+def choices_off(solution: Solution, columns: Set[Column]) -> dict[str, Choice]:
+    """Return the choices of workloads that use none of the columns."""
+    return {
+        name: choice
+        for name, choice in solution.choices.items()
+        if not isinstance(choice.option, OnGpus) or choice.option.column not in columns
+    }
 
 
 def choices_elsewhere(solution: Solution, crowded_endpoints: Sequence[CrowdedEndpoint]) -> dict[str, Choice]:

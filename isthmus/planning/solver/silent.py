@@ -5,9 +5,17 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from isthmus.planning.solver import watch
+
+_NONE_YET = 1e100
+"""Costs at least this: there is no solution yet."""
+
 
 def silent_solver() -> tuple[Any, Any]:
-    """Return the module `highspy`, which is slow to import, and a solver without output."""
+    """Return the module `highspy`, which is slow to import, and a solver without output.
+
+    If the search has a follower (`watch`), the solver ends once the follower wishes.
+    """
     import highspy
 
     saved_stdout = os.dup(1)
@@ -20,4 +28,13 @@ def silent_solver() -> tuple[Any, Any]:
         os.dup2(saved_stdout, 1)
         os.close(saved_stdout)
         os.close(null_device)
+    if watch.active() is not None:
+        highs.setCallback(_end_on_wish, None)
+        highs.startCallback(highspy.cb.HighsCallbackType.kCallbackMipInterrupt)
     return highspy, highs
+
+
+def _end_on_wish(_kind: Any, _message: str, known: Any, wish: Any, _data: Any) -> None:
+    """End a search that has a solution."""
+    if wish is not None and known.mip_primal_bound < _NONE_YET and watch.is_ending():
+        wish.user_interrupt = True

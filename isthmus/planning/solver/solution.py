@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.planning.options.option import Column, Options
 from isthmus.planning.solver import node_placement, program, shared_load
-from isthmus.planning.solver.problem import Problem
-from isthmus.planning.solver.program import Solution
+from isthmus.planning.solver.problem import Problem, Solution
 
 if TYPE_CHECKING:
     from isthmus.contracts.plan.document import Plan
@@ -58,28 +57,42 @@ def solve_and_place(
                 # Solving everything again is slow, so workloads on other endpoints keep their choices for now.
                 problem.keep = shared_load.choices_elsewhere(solution, crowded_endpoints)
             continue
-        countable = {
-            column: count
-            for column, count in solution.replicas.items()
-            if f"{column.site}/{column.gpu}" not in problem.held
-        }
-        nodes = node_placement.place_replicas(requirements, countable)
-        placed = {
-            column: placement
-            for column, placement in nodes.items()
-            if isinstance(placement, node_placement.PlacedReplicas)
-        }
-        if len(placed) < len(countable):
-            problem.cuts.append(
-                {column: placement for column, placement in nodes.items() if isinstance(placement, int)}
-            )
+        placed = _place(problem, solution)
+        if placed is None:
             continue
         if best is None or solution.cost < best[0].cost:
             best = replace(solution, gap=max(0.0, 1 - lower_bound / solution.least)), placed
-        if not problem.keep or best[0].gap <= ACCEPTED_GAP or whole_solves >= MAX_WHOLE_SOLVES:
+        if (
+            not problem.keep
+            or problem.likely is not None
+            or best[0].gap <= ACCEPTED_GAP
+            or whole_solves >= MAX_WHOLE_SOLVES
+        ):
             return best
         problem.keep = {}
     return best
+
+
+def _place(problem: Problem, solution: Solution) -> dict[Column, node_placement.PlacedReplicas] | None:
+    """Return the nodes of the replicas; None if they do not fit, which the problem then excludes."""
+    countable = {
+        column: count
+        for column, count in solution.replicas.items()
+        if f"{column.site}/{column.gpu}" not in problem.held
+    }
+    nodes = node_placement.place_replicas(problem.requirements, countable)
+    placed = {
+        column: placement
+        for column, placement in nodes.items()
+        if isinstance(placement, node_placement.PlacedReplicas)
+    }
+    if len(placed) == len(countable):
+        return placed
+    cut = {column: placement for column, placement in nodes.items() if isinstance(placement, int)}
+    problem.cuts.append(cut)
+    if problem.likely is not None:
+        problem.keep = shared_load.choices_off(solution, set(cut))
+    return None
 
 
 def _current_places(before: Plan | None) -> dict[str, tuple[str, str]]:
