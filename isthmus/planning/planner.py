@@ -30,7 +30,7 @@ from isthmus.planning.availability.goals import Attempt
 from isthmus.planning.availability.paths import PathFinder
 from isthmus.planning.options import candidates, hardware
 from isthmus.planning.options import gateway_sites as gateways
-from isthmus.planning.options.option import BUILDS, Column, OnGpus, Options, Rules
+from isthmus.planning.options.option import BUILDS, Column, OnGpus, Option, Options, Rules
 from isthmus.planning.output import cost_items as items
 from isthmus.planning.output import endpoints, quotas, reasons, score_warnings, stress
 from isthmus.planning.output.commitment_warnings import commitment_warnings
@@ -268,7 +268,12 @@ def _judge_blueprints(
             yield JudgedBlueprint(offer, rules, ["the search was ended before it was compared"])
             continue
         if key not in best_by_key:
-            best_by_key[key] = _best_plan(requirements, offer, rules, before)
+            known = _plan_of_larger_blueprint(key, best_by_key)
+            best_by_key[key] = (
+                _best_plan(requirements, offer, rules, before)
+                if known is None
+                else _for_smaller_blueprint(known, rules)
+            )
         best = replace(best_by_key[key], offer=offer)
         gpus = 0 if best.solution is None else count_gpus_in_use(best.solution.replicas)
         if best.solution is not None and gpus < offer.gpus_from:
@@ -276,6 +281,57 @@ def _judge_blueprints(
             too_few = f"it needs a plan of at least {offer.gpus_from} GPUs, and {needed} needed"
             best = replace(best, against=[too_few])
         yield best
+
+
+def _plan_of_larger_blueprint(
+    key: tuple[frozenset[str], int | None], known: Mapping[tuple[frozenset[str], int | None], JudgedBlueprint]
+) -> JudgedBlueprint | None:
+    """Return the plan of a blueprint that can build more, if it uses only what this one builds too.
+
+    For large plans alone, because a search takes minutes. No plan of this blueprint is cheaper then.
+    """
+    builds, most_gpus = key
+    for (more_builds, more_gpus), best in known.items():
+        solution = best.solution
+        if solution is None or not solution.large or not builds <= more_builds:
+            continue
+        # Gateways in clusters of AWS cost something even if no model server is there.
+        if "eks-vllm" in more_builds - builds or not _builds_of(solution) <= builds:
+            continue
+        is_less_limited = more_gpus is None or (most_gpus is not None and more_gpus >= most_gpus)
+        if is_less_limited and (most_gpus is None or count_gpus_in_use(solution.replicas) <= most_gpus):
+            return best
+    return None
+
+
+def _builds_of(solution: Solution) -> set[str]:
+    """Return what a blueprint must build for a solution."""
+    builds: set[str] = set()
+    for choice in solution.choices.values():
+        builds |= {"overflow"} if choice.overflow is not None else set()
+        for option, _, _ in choice.parts:
+            builds |= _builds_of_option(option)
+    return builds
+
+
+def _builds_of_option(option: Option) -> set[str]:
+    if not isinstance(option, OnGpus):
+        return {"bedrock"}
+    column = option.column
+    further = {"mig": column.mig is not None, "several-nodes": column.nodes > 1}
+    return {column.target, *(build for build, is_used in further.items() if is_used)}
+
+
+def _for_smaller_blueprint(judged: JudgedBlueprint, rules: Rules) -> JudgedBlueprint:
+    """Return the same plan under the rules of a blueprint that can build less, with its options alone."""
+    options = judged.options
+    if options is None:
+        return replace(judged, rules=rules)
+    by_workload = {
+        name: [option for option in of_workload if _builds_of_option(option) <= rules.builds]
+        for name, of_workload in options.by_workload.items()
+    }
+    return replace(judged, rules=rules, options=replace(options, rules=rules, by_workload=by_workload))
 
 
 def _usable_builds(requirements: Requirements, builds: frozenset[str]) -> frozenset[str]:

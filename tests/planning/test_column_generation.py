@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from bench.large_plans import requirements_data
-from bench.replay import TODAY, read
+from bench.replay import CLASSES, TODAY, read
 from isthmus.contracts.requirements.document import Requirements
+from isthmus.planning import planner
 from isthmus.planning.options import candidates
 from isthmus.planning.options.option import BUILDS, Options, Rules
-from isthmus.planning.solver import column_generation, program, shared_load, solution
+from isthmus.planning.solver import program, shared_load, solution
+from isthmus.planning.solver.columns import generation
+from isthmus.planning.solver.columns.endpoints import Endpoint
 from isthmus.planning.solver.problem import Problem
 from isthmus.planning.solver.watch import Watch, watching
 
@@ -132,15 +135,43 @@ def test_workloads_that_slow_each_other_down_do_not_share_an_endpoint_for_nothin
         replicas = rows.variable(0, 20, price, block=name)
         for cover, member in zip(covers, members, strict=True):
             cover[member] = 1.0
-        endpoints.append(
-            column_generation.Endpoint(replicas, members, [0.4, 0.4], [float(n) for n in range(1, 21)])
-        )
+        endpoints.append(Endpoint(replicas, members, [0.4, 0.4], [float(n) for n in range(1, 21)]))
     for cover in covers:
         rows.row(1, 1, cover)
-    relaxation = column_generation.relax(rows, endpoints, needed)
+    relaxation = generation.relax(rows, endpoints, needed)
     assert relaxation is not None
     assert relaxation.bound == pytest.approx(21.0)
     assert relaxation.least == pytest.approx(21.0)
-    together = column_generation.relax(rows, endpoints, lambda _e, _m, least, _l: least)
+    together = generation.relax(rows, endpoints, lambda _e, _m, least, _l: least)
     assert together is not None
     assert together.least == pytest.approx(10.0)
+
+
+@pytest.mark.usefixtures("by_columns")
+def test_a_blueprint_that_builds_less_gets_the_same_large_plan_without_another_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(program, "SMALL_PROGRAM", 0)
+    data = requirements_data(6, 8, 2, 1, 5)
+    for site in data["sites"]:
+        if site["kind"] == "aws":
+            site["allow"] = ["bedrock"]
+    requirements = read(data)
+    searched: list[frozenset[str]] = []
+    solve = program.solve
+
+    def counted(problem: Problem) -> Any:
+        searched.append(problem.options.rules.builds)
+        return solve(problem)
+
+    monkeypatch.setattr(program, "solve", counted)
+    offers = [
+        planner.BlueprintOffer("more", CLASSES, 0, None, BUILDS | {"mig", "several-nodes"}),
+        planner.BlueprintOffer("less", CLASSES, 0, None, BUILDS - {"overflow"}),
+    ]
+    planned = planner.make_plan(requirements, offers, TODAY).plan
+    assert planned.feasible
+    assert planned.blueprint == "less", "at equal cost the one that builds less is taken"
+    assert set(searched) == {offers[0].builds}
+    assert planned.alternatives is not None
+    assert planned.alternatives[0].monthly_cost_usd == planned.monthly_cost_usd

@@ -22,7 +22,7 @@ class Rows:
     """A program whose variables are whole numbers, each with a cost and a score.
 
     It is passed to HiGHS when it is first solved. Variables of a block and rows between them alone belong together
-    (`isthmus.planning.solver.column_generation`).
+    (`isthmus.planning.solver.columns`).
     """
 
     def __init__(self, *, gap: float, nodes: int) -> None:

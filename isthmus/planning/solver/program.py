@@ -18,8 +18,10 @@ from isthmus.planning.options import bedrock, gateway_sites, hardware, monthly_c
 from isthmus.planning.options.fixed_costs import FixedCosts, Placed
 from isthmus.planning.options.option import Column, OnApi, OnGpus, Option
 from isthmus.planning.sizing import demand
-from isthmus.planning.solver import capacity_rows, column_generation, shared_load, watch
-from isthmus.planning.solver.column_generation import Endpoint, Relaxation
+from isthmus.planning.solver import capacity_rows, shared_load, watch
+from isthmus.planning.solver.columns import generation
+from isthmus.planning.solver.columns.endpoints import Endpoint
+from isthmus.planning.solver.columns.generation import Relaxation
 from isthmus.planning.solver.milp import Rows
 from isthmus.planning.solver.problem import Choice, LikelyChoices, Problem, Solution
 
@@ -32,7 +34,7 @@ PEAK_PARTS = (0.75, 0.5, 0.25)
 GAP = 1e-7
 SMALL_PROGRAM, LARGE_PROGRAM = 400, 2000
 """Up to the first number of choices the gap is closed completely. Above the second one, choices are compared by shadow
-prices first (`column_generation`)."""
+prices first (`columns`)."""
 LARGE_GAP = 0.01
 """Above `SMALL_PROGRAM` the search ends at this gap, or after a number of nodes."""
 MOST_TOGETHER = 2.0
@@ -87,7 +89,7 @@ def likely_choices(problem: Problem, choices: Mapping[str, Sequence[Choice]]) ->
         milp = _Program(replace(problem, cuts=[], crowds=[]), choices)
         watch.say(f"compares {sum(map(len, choices.values())):,} options of {len(choices)} workloads")
         near_tie_pct = 0.0 if problem.least_only else problem.requirements.objective.near_tie_pct
-        relaxation = column_generation.relax(milp.rows, milp.endpoints(), milp.needed_together, near_tie_pct)
+        relaxation = generation.relax(milp.rows, milp.endpoints(), milp.needed_together, near_tie_pct)
         if relaxation is None:
             return None
         problem.likely = milp.likely(relaxation)
@@ -321,8 +323,8 @@ class _Program:
                     list(loads),
                     list(loads.values()),
                     limits,
-                    dedicated,
                     column.sensitivity,
+                    dedicated,
                     units,
                 )
             )
