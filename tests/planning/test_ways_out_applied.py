@@ -87,6 +87,7 @@ def check(seed: int, data: dict[str, Any], made: Plan) -> int:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 def test_every_way_out_of_200_larger_cases_makes_a_plan_possible():
     ways = [check(*case) for case in itertools.islice(infeasible(), CASES)]
     assert len(ways) == CASES
