@@ -104,6 +104,7 @@ SLOW = (
     "tests/mutation/test_operators.py",
     "tests/mutation/test_policies.py",
     "tests/mutation/test_source.py",
+    "tests/planning/test_ways_out_applied.py",
     "tests/planning/test_any_hardware.py",
     "tests/planning/test_availability_model.py",
     "tests/planning/test_comparison.py",
