@@ -205,8 +205,8 @@ def main(sizes: Sequence[Size] = SIZES, seeds: Sequence[int] = SEEDS) -> bool:
 
 if __name__ == "__main__":
     # Another size: python -m bench.large_plans WORKLOADS CANDIDATES POOLS REGIONS [SEED …]
-    given = [int(argument) for argument in sys.argv[1:]]
-    if given:
-        main([Size(given[0], given[1], given[2], given[3], 120.0, 0.02)], given[4:] or SEEDS)
+    numbers = [int(argument) for argument in sys.argv[1:]]
+    if numbers:
+        main([Size(numbers[0], numbers[1], numbers[2], numbers[3], 120.0, 0.02)], numbers[4:] or SEEDS)
     else:
         sys.exit(0 if main() else 1)

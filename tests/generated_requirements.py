@@ -132,6 +132,14 @@ def _on_prem(drawn: random.Random, country: str) -> dict[str, Any]:
     }
 
 
+def _costs(drawn: random.Random, pools: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a node of each pool costs to buy and takes in power."""
+    return {
+        "capex_usd_per_node": {pool["gpu"]: drawn.choice([60_000, 200_000, 320_000]) for pool in pools},
+        "power_kw_per_node": {pool["gpu"]: 6.0 for pool in pools},
+    }
+
+
 def _class(data: dict[str, Any]) -> str:
     data["workloads"][0]["sensitivity"] = "secret"
     return f"workloads[{data['workloads'][0]['name']}].sensitivity"
@@ -185,10 +193,7 @@ def generate_small(seed: int) -> dict[str, Any]:
         if sum(entry["nodes"] for entry in pools) < 4:
             pool["nodes"] = drawn.choice([1, 1, 2])
     site["pools"] = pools
-    site["cost"] |= {
-        "capex_usd_per_node": {pool["gpu"]: drawn.choice([60_000, 200_000, 320_000]) for pool in pools},
-        "power_kw_per_node": {pool["gpu"]: 6.0 for pool in pools},
-    }
+    site["cost"] |= _costs(drawn, pools)
     return {"isthmus": "v1", "name": f"small-{seed}", "workloads": workloads, "sites": [site]}
 
 
@@ -226,10 +231,7 @@ def generate_large(seed: int) -> dict[str, Any]:
         site = _on_prem(drawn, country)
         site |= {"name": name, "kube_context": name, "pools": pools}
         site["network"] = {**site["network"], "cidrs": [f"10.{40 + len(sites)}.0.0/16"]}
-        site["cost"] |= {
-            "capex_usd_per_node": {pool["gpu"]: drawn.choice([60_000, 200_000, 320_000]) for pool in pools},
-            "power_kw_per_node": {pool["gpu"]: 6.0 for pool in pools},
-        }
+        site["cost"] |= _costs(drawn, pools)
         sites.append(site)
     sites.append(
         {

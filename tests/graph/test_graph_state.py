@@ -85,7 +85,7 @@ def test_an_address_that_a_cluster_gave_to_a_service_is_named_and_one_that_the_p
 
 def _references(inputs: dict[str, Any]) -> list[str]:
     matches = re.findall(r"\$\{[^.${}]+\.[^${}]+\}", json.dumps(inputs, sort_keys=True))
-    # The account stands as it is.
+    # The account's number is not replaced.
     return sorted(reference for reference in matches if not reference.endswith("aws.accountId}"))
 
 

@@ -10,14 +10,12 @@ from typing import Any
 
 import pytest
 
+from bench.replay import TODAY, read
 from isthmus.blueprints.offers import offers
 from isthmus.contracts.plan.document import Plan
-from isthmus.contracts.requirements import document as requirements_of
-from isthmus.core import yaml_files
 from isthmus.planning import planner
 from tests.generated_requirements import generate_large
 
-TODAY = "2026-11-25"
 CASES = 200
 NODES = re.compile(r"(?P<gpus>\d+) more (?P<gpu>\S+) at (?P<site>\S+) \((?P<nodes>\d+) nodes?\)")
 BUDGET = re.compile(r"budget [\d,]+ to (?P<usd>[\d,]+) USD a month")
@@ -27,8 +25,7 @@ MOST_DEARER = 0.02
 
 
 def plan(data: dict[str, Any]) -> Plan:
-    requirements = requirements_of.parse(yaml_files.loads(yaml_files.dumps(data), "r.yaml"))
-    return planner.make_plan(requirements, offers(), TODAY).plan
+    return planner.make_plan(read(data), offers(), TODAY).plan
 
 
 def applied(data: dict[str, Any], what: str) -> dict[str, Any]:
@@ -66,7 +63,7 @@ def change(workload: dict[str, Any], key: str, old: str, new: str) -> None:
 
 
 def infeasible() -> Iterator[tuple[int, dict[str, Any], Plan]]:
-    """Seeds whose requirements no plan meets, although a change would."""
+    """Requirements that no plan meets, but that a change makes feasible: seed, requirements and plan."""
     for seed in itertools.count():
         data = generate_large(seed)
         made = plan(data)

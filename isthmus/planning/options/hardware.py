@@ -76,11 +76,7 @@ def units_needed(unit: SharedHardware, replicas: Mapping[Column, int]) -> int:
     """Return how many MIG GPUs or instances the replicas of all sharers need."""
     sharing = {column: count for column, count in replicas.items() if shared_hardware(column) == unit}
     if unit.owner is not None:
-        per_unit, count = replicas_per_unit(unit.owner), sharing.get(unit.owner, 0)
-        if unit.instance is not None and unit.owner.survive == "domain":
-            # A half in each zone.
-            return math.ceil(math.ceil(count / 2) / per_unit) + math.ceil(count // 2 / per_unit)
-        return math.ceil(count / per_unit)
+        return sum(dedicated_units(unit.owner, sharing.get(unit.owner, 0)))
     if unit.instance is None:
         return math.ceil(sum(count / replicas_per_unit(column) for column, count in sharing.items()) - 1e-9)
     if unit.target == "sagemaker":
@@ -88,6 +84,14 @@ def units_needed(unit: SharedHardware, replicas: Mapping[Column, int]) -> int:
     # Degrees and GPUs of an instance are powers of two: what fits in all fits.
     gpus = sum(count * column.degree for column, count in sharing.items())
     return math.ceil(gpus / aws_instances.find(unit.instance).gpus)
+
+
+def dedicated_units(column: Column, count: int) -> tuple[int, ...]:
+    """Return the dedicated MIG GPUs or instances of `count` replicas: one number, or one for each zone in use."""
+    per_unit = replicas_per_unit(column)
+    if column.instance is not None and column.survive == "domain":
+        return math.ceil(math.ceil(count / 2) / per_unit), math.ceil(count // 2 / per_unit)
+    return (math.ceil(count / per_unit),)
 
 
 def instances_needed(replicas: Mapping[Column, int]) -> dict[SharedHardware, int]:

@@ -77,19 +77,8 @@ def keeps_goals(
     fit: Fit, max_running: float, workload_demand: Demand, rate: float, ttft: float | None, tpot: float | None
 ) -> bool:
     """Whether one replica keeps the goals at `rate` requests a second, at the slow end of the interval."""
-    slow = load.serve_workload(
-        fit.speed.at(speed.EIGHTY_PERCENT_DEVIATIONS),
-        workload_demand.lengths,
-        rate,
-        max_running,
-        workload_demand.burst,
-    )
-    if not rounding.may_hold(slow, ttft, tpot):
-        return False
-    middle = load.serve_workload(
-        fit.speed.steps, workload_demand.lengths, rate, max_running, workload_demand.burst
-    )
-    return rounding.goals_hold(slow, middle, ttft, tpot)
+    share = load.LoadShare(workload_demand.lengths, rate, workload_demand.burst)
+    return _keeps_all_goals(fit, [share], [(ttft, tpot)], max_running)
 
 
 @functools.lru_cache(maxsize=65536)
@@ -141,16 +130,24 @@ def _shared_max_running(fit: Fit, demands: tuple[Demand, ...]) -> float:
 
 def _keeps_shared_goals(fit: Fit, demands: tuple[Demand, ...], factor: float, max_running: float) -> bool:
     shares = [load.LoadShare(demand.lengths, demand.rate * factor, demand.burst) for demand in demands]
+    goals = [(demand.ttft_ms, demand.tpot_ms) for demand in demands]
+    return _keeps_all_goals(fit, shares, goals, max_running)
+
+
+def _keeps_all_goals(
+    fit: Fit,
+    shares: Sequence[load.LoadShare],
+    goals: Sequence[tuple[float | None, float | None]],
+    max_running: float,
+) -> bool:
+    """Whether one replica keeps the goals of all that share it (first token, further tokens), at the slow end."""
     slow = load.serve_shares(fit.speed.at(speed.EIGHTY_PERCENT_DEVIATIONS), shares, max_running)
-    if not slow or not all(
-        rounding.may_hold(late, demand.ttft_ms, demand.tpot_ms)
-        for late, demand in zip(slow, demands, strict=True)
-    ):
+    if not slow or not all(rounding.may_hold(late, *goal) for late, goal in zip(slow, goals, strict=True)):
         return False
     middle = load.serve_shares(fit.speed.steps, shares, max_running)
     return bool(middle) and all(
-        rounding.goals_hold(late, usual, demand.ttft_ms, demand.tpot_ms)
-        for late, usual, demand in zip(slow, middle or [], demands, strict=True)
+        rounding.goals_hold(late, usual, *goal)
+        for late, usual, goal in zip(slow, middle or [], goals, strict=True)
     )
 
 

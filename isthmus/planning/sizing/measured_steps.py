@@ -43,7 +43,7 @@ class Calibrated:
         return self.steps.prefill(tokens) * self.by.prefill + self.by.step_ms
 
     def decode(self, batch: float, context: float) -> float:
-        return self.steps.decode(batch, context) * self.by.decode + self.by.step_ms
+        return self.decode_at(context)(batch)
 
     def decode_at(self, context: float) -> Callable[[float], float]:
         decode = self.steps.decode_at(context)

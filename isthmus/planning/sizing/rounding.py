@@ -16,10 +16,9 @@ def goals_hold(slow: Served | None, middle: Served | None, ttft: float | None, t
 
     `slow` and `middle` are the same load with step times of the slow end and of the middle; None if it is too much.
     """
-    if slow is None or middle is None:
+    if middle is None or not may_hold(slow, ttft, tpot):
         return False
-    first = max(slow.ttft_p95, middle.ttft_p95 * _TTFT_SLOW_FACTOR)
-    return (ttft is None or first <= ttft) and (tpot is None or slow.tpot_p95 <= tpot)
+    return ttft is None or middle.ttft_p95 * _TTFT_SLOW_FACTOR <= ttft
 
 
 def may_hold(slow: Served | None, ttft: float | None, tpot: float | None) -> bool:

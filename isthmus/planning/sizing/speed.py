@@ -30,7 +30,7 @@ class ScaledSteps:
         return self.steps.prefill(tokens) * self.by
 
     def decode(self, batch: float, context: float) -> float:
-        return self.steps.decode(batch, context) * self.by
+        return self.decode_at(context)(batch)
 
     def decode_at(self, context: float) -> Callable[[float], float]:
         decode = self.steps.decode_at(context)
@@ -52,7 +52,7 @@ class Pipelined:
         return self.steps.prefill(tokens) + HOP_MS * (self.stages - 1)
 
     def decode(self, batch: float, context: float) -> float:
-        return self.steps.decode(max(1.0, batch / self.stages), context) + HOP_MS * (self.stages - 1)
+        return self.decode_at(context)(batch)
 
     def decode_at(self, context: float) -> Callable[[float], float]:
         decode = self.steps.decode_at(context)

@@ -87,15 +87,11 @@ def _add_replica_rows(rows: Rows, problem: Problem, column: Column, terms: Mappi
 def least_replicas(requirements: Requirements, column: Column, load: float) -> int:
     """Return the fewest replicas for a load, with headroom and after the failure; `MAX_REPLICAS` if none does."""
     count = max(1, math.ceil(load * (1 + requirements.planning.headroom) - 1e-9))
+    lost = hardware.lost_by_count(requirements, column)
     # The surviving replicas grow with the count, except for steps of a MIG GPU, which fails as a whole.
-    most_surviving = (
-        MAX_REPLICAS
-        - hardware.replicas_lost(requirements, column, MAX_REPLICAS)
-        + hardware.replicas_per_unit(column)
-    )
+    most_surviving = MAX_REPLICAS - lost(MAX_REPLICAS) + hardware.replicas_per_unit(column)
     if most_surviving < load - 1e-9:
         return MAX_REPLICAS
-    lost = hardware.lost_by_count(requirements, column)
     while count < MAX_REPLICAS and count - lost(count) < load - 1e-9:
         count += 1
     return min(count, MAX_REPLICAS)
@@ -105,8 +101,8 @@ def carried_loads(requirements: Requirements, column: Column, load: float, most:
     """Return the load that 1, 2, … replicas carry: up to `load`, and up to `most` replicas."""
     headroom, limits = 1 + requirements.planning.headroom, list[float]()
     unit = hardware.shared_hardware(column)
-    # All slices of a dedicated MIG GPU run a replica.
     lost = hardware.lost_by_count(requirements, column)
+    # All slices of a dedicated MIG GPU run a replica.
     step = 1 if unit is None or unit.owner is None or unit.instance else hardware.replicas_per_unit(column)
     largest = -1.0
     while len(limits) < most and largest < load:
@@ -115,23 +111,6 @@ def carried_loads(requirements: Requirements, column: Column, load: float, most:
         limits.append(0.0 if count % step else max(0.0, min(count / headroom, surviving)))
         largest = max(largest, limits[-1])
     return limits
-
-
-def dedicated_units(column: Column, counts: int) -> list[tuple[int, ...]]:
-    """Return the dedicated MIG GPUs or instances of 1, 2, … replicas, in the order of their variables.
-
-    Empty tuples for an endpoint without dedicated hardware.
-    """
-    unit = hardware.shared_hardware(column)
-    if unit is None or unit.owner is None:
-        return [()] * counts
-    per_unit = hardware.replicas_per_unit(column)
-    if unit.instance is not None and column.survive == "domain":
-        return [
-            (math.ceil(math.ceil(count / 2) / per_unit), math.ceil(count // 2 / per_unit))
-            for count in range(1, counts + 1)
-        ]
-    return [(math.ceil(count / per_unit),) for count in range(1, counts + 1)]
 
 
 def _max_replicas(problem: Problem, column: Column) -> int:

@@ -34,10 +34,8 @@ class Rows:
         self._min, self._max = highspy.ObjSense.kMinimize, highspy.ObjSense.kMaximize
         self._integer = highspy.HighsVarType.kInteger
         self._good = highspy.HighsModelStatus.kOptimal
-        settings: dict[str, float] = {"threads": 1, "random_seed": 0, "mip_rel_gap": gap}
-        settings["mip_max_nodes"] = nodes
-        for key, value in settings.items():
-            self._highs.setOptionValue(key, value)
+        self._highs.setOptionValue("mip_rel_gap", float(gap))
+        self._highs.setOptionValue("mip_max_nodes", nodes)
         self.costs: list[float] = []
         self.rows: list[Row] = []
         self.blocks: list[Hashable] = []
@@ -45,7 +43,6 @@ class Rows:
         self.scores: list[float] = []
         self._lower: list[float] = []
         self._upper: list[float] = []
-        self._target: float | None = None
         self._passed = 0, 0
         """Variables and rows that HiGHS has."""
 
@@ -74,14 +71,7 @@ class Rows:
 
     def minimise(self) -> bool:
         """Minimise the cost, and return whether a solution exists."""
-        self._highs.setOptionValue(
-            "objective_target", -self.infinity if self._target is None else self._target
-        )
-        try:
-            return self._run(self.costs, self._min)
-        finally:
-            self._highs.setOptionValue("objective_target", -self.infinity)
-            self._target = None
+        return self._run(self.costs, self._min)
 
     def maximise_score(self) -> bool:
         return self._run(self.scores, self._max)
@@ -96,16 +86,6 @@ class Rows:
         self.gap = max(0.0, float(info.mip_gap))
         return self._highs.getModelStatus() == self._good or info.primal_solution_status == 2
 
-    def stop_at(self, cost: float) -> None:
-        """End the search for the least cost once a solution costs at most this."""
-        self._target = cost
-
-    def start_from(self, values: Mapping[int, float]) -> None:
-        """Let the next run begin with a known solution."""
-        self._pass()
-        indices = np.array(list(values), dtype=np.int32)
-        self._highs.setSolution(len(values), indices, np.array(list(values.values()), dtype=float))
-
     def _pass(self) -> None:
         """Give HiGHS the variables and rows that it does not have."""
         variables, rows = self._passed
@@ -115,17 +95,7 @@ class Rows:
             indices = np.arange(variables, variables + count)
             kinds = np.full(count, int(self._integer), dtype=np.uint8)
             self._highs.changeColsIntegrality(count, indices, kinds)
-        if new := self.rows[rows:]:
-            starts = np.cumsum([0, *(len(terms) for _, _, terms in new)])
-            self._highs.addRows(
-                len(new),
-                np.array([low for low, _, _ in new], dtype=float),
-                np.array([high for _, high, _ in new], dtype=float),
-                int(starts[-1]),
-                starts[:-1].astype(np.int32),
-                np.array([index for _, _, terms in new for index in terms], dtype=np.int32),
-                np.array([value for _, _, terms in new for value in terms.values()], dtype=float),
-            )
+        add_rows(self._highs, self.rows[rows:])
         self._passed = len(self.costs), len(self.rows)
 
     def cost_at_most(self, cost: float) -> None:
@@ -147,3 +117,19 @@ class Rows:
 
     def values(self) -> Sequence[float]:
         return self._highs.getSolution().col_value
+
+
+def add_rows(solver: Any, rows: Sequence[Row]) -> None:
+    """Add rows to a HiGHS solver."""
+    if not rows:
+        return
+    starts = np.cumsum([0, *(len(terms) for _, _, terms in rows)])
+    solver.addRows(
+        len(rows),
+        np.array([low for low, _, _ in rows], dtype=float),
+        np.array([high for _, high, _ in rows], dtype=float),
+        int(starts[-1]),
+        starts[:-1].astype(np.int32),
+        np.array([index for _, _, terms in rows for index in terms], dtype=np.int32),
+        np.array([value for _, _, terms in rows for value in terms.values()], dtype=float),
+    )

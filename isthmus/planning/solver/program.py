@@ -51,7 +51,7 @@ def solve(problem: Problem) -> Solution | None:
     count = sum(map(len, choices.values()))
     is_large = count > LARGE_PROGRAM
     if is_large:
-        likely = likely_choices(problem, choices)
+        likely = _likely_choices(problem, choices)
         if likely is None:
             return None
         if likely.plan is not None and not (problem.keep or problem.cuts or problem.crowds):
@@ -80,7 +80,7 @@ def solve(problem: Problem) -> Solution | None:
     return replace(milp.solution(rows.values(), least, gap), large=count > SMALL_PROGRAM)
 
 
-def likely_choices(problem: Problem, choices: Mapping[str, Sequence[Choice]]) -> LikelyChoices | None:
+def _likely_choices(problem: Problem, choices: Mapping[str, Sequence[Choice]]) -> LikelyChoices | None:
     """Return the most promising choices of a large problem by shadow prices, and its plan; None if it has no plan.
 
     They are found once for a problem: cuts and crowded endpoints found later make plans dearer only.
@@ -138,7 +138,7 @@ class _Program:
         self._x: list[tuple[Workload, Choice, int]] = []
         self._by_index: dict[int, tuple[Workload, Choice]] = {}
         self._original: dict[int, Choice] = {}
-        self._workload_of: dict[int, str] = {}
+        """By variable, the choice whatever stricter `survive` it is put on."""
         self._asked: dict[Column, set[int]] = {}
         for options in problem.options.by_workload.values():
             for option in options:
@@ -170,17 +170,20 @@ class _Program:
                 cost = choice.monthly + self._moving(workload.name, choice.option)
                 for column in self._columns(choice.option):
                     index = self.rows.variable(0, 1, cost, score, block=column)
-                    self._original[index], self._workload_of[index] = choice, workload.name
+                    self._original[index] = choice
                     indices[index] = 1.0
                     if column is None or isinstance(choice.option, OnApi):
-                        self._x.append((workload, choice, index))
+                        self._add_choice(workload, choice, index)
                         continue
                     column_choice = replace(choice, option=replace(choice.option, column=column))
-                    self._x.append((workload, column_choice, index))
-                    self._by_index[index] = workload, column_choice
+                    self._add_choice(workload, column_choice, index)
                     loads.setdefault(column, {})[index] = choice.option.units * choice.part
             self.rows.row(1, 1, indices)
         return loads
+
+    def _add_choice(self, workload: Workload, choice: Choice, index: int) -> None:
+        self._x.append((workload, choice, index))
+        self._by_index[index] = workload, choice
 
     def _columns(self, option: Option) -> list[Column | None]:
         """Return the columns that an option may use: its own, and those with a stricter `survive`."""
@@ -268,7 +271,7 @@ class _Program:
         # Fewer rows, which bound as tightly.
         by_workload: dict[str, dict[int, float]] = {}
         for index in users:
-            by_workload.setdefault(self._workload_of[index], {})[index] = 1.0
+            by_workload.setdefault(self._by_index[index][0].name, {})[index] = 1.0
         for terms in by_workload.values():
             self.rows.at_most({**terms, used: -1.0})
 
@@ -308,27 +311,24 @@ class _Program:
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints, with what their replicas carry."""
-        requirements = self.requirements
-        made = []
-        for column, loads in self._loads_by_column.items():
-            replicas = self._counts[column]
-            # Workloads that share an endpoint can need more than the sum of their loads.
-            load = MOST_TOGETHER * math.fsum(loads.values())
-            limits = capacity_rows.carried_loads(requirements, column, load, int(self.rows.upper(replicas)))
-            units = capacity_rows.dedicated_units(column, len(limits))
-            dedicated = self._dedicated.get(column, [])
-            made.append(
-                Endpoint(
-                    replicas,
-                    list(loads),
-                    list(loads.values()),
-                    limits,
-                    column.sensitivity,
-                    dedicated,
-                    units,
-                )
-            )
-        return made
+        return [self._endpoint(column, loads) for column, loads in self._loads_by_column.items()]
+
+    def _endpoint(self, column: Column, loads: Mapping[int, float]) -> Endpoint:
+        replicas = self._counts[column]
+        # Workloads that share an endpoint can need more than the sum of their loads.
+        load = MOST_TOGETHER * math.fsum(loads.values())
+        limits = capacity_rows.carried_loads(self.requirements, column, load, int(self.rows.upper(replicas)))
+        dedicated = self._dedicated.get(column, [])
+        counts = range(1, len(limits) + 1) if dedicated else ()
+        return Endpoint(
+            replicas=replicas,
+            members=list(loads),
+            loads=list(loads.values()),
+            limits=limits,
+            group=column.sensitivity,
+            dedicated=dedicated,
+            units=[hardware.dedicated_units(column, count) for count in counts],
+        )
 
     def needed_together(self, number: int, members: tuple[int, ...], least: int, limit: float) -> int:
         """Return the replicas that workloads need on an endpoint that they share.

@@ -91,16 +91,10 @@ def find_crowded(requirements: Requirements, options: Options, solution: Solutio
     return crowded_endpoints
 
 
-def choices_off(solution: Solution, columns: Set[Column]) -> dict[str, Choice]:
+def choices_elsewhere(solution: Solution, columns: Set[Column]) -> dict[str, Choice]:
     """Return the choices of workloads that use none of the columns."""
     return {
         name: choice
         for name, choice in solution.choices.items()
         if not isinstance(choice.option, OnGpus) or choice.option.column not in columns
     }
-
-
-def choices_elsewhere(solution: Solution, crowded_endpoints: Sequence[CrowdedEndpoint]) -> dict[str, Choice]:
-    """Return the choices of workloads that use no crowded endpoint."""
-    crowded_names = {name for crowd in crowded_endpoints for name in crowd.parts}
-    return {name: choice for name, choice in solution.choices.items() if name not in crowded_names}

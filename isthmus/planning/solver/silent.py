@@ -12,7 +12,7 @@ _NONE_YET = 1e100
 
 
 def silent_solver() -> tuple[Any, Any]:
-    """Return the module `highspy`, which is slow to import, and a solver without output.
+    """Return the module `highspy`, which is slow to import, and a solver without output: one thread, a fixed seed.
 
     If the search has a follower (`watch`), the solver ends once the follower wishes.
     """
@@ -24,6 +24,8 @@ def silent_solver() -> tuple[Any, Any]:
         os.dup2(null_device, 1)
         highs = highspy.Highs()
         highs.setOptionValue("output_flag", False)
+        highs.setOptionValue("threads", 1)
+        highs.setOptionValue("random_seed", 0)
     finally:
         os.dup2(saved_stdout, 1)
         os.close(saved_stdout)

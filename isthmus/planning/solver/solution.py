@@ -55,7 +55,9 @@ def solve_and_place(
             problem.crowds += crowded_endpoints
             if solution.large or problem.keep:
                 # Solving everything again is slow, so workloads on other endpoints keep their choices for now.
-                problem.keep = shared_load.choices_elsewhere(solution, crowded_endpoints)
+                problem.keep = shared_load.choices_elsewhere(
+                    solution, {crowd.column for crowd in crowded_endpoints}
+                )
             continue
         placed = _place(problem, solution)
         if placed is None:
@@ -91,7 +93,7 @@ def _place(problem: Problem, solution: Solution) -> dict[Column, node_placement.
     cut = {column: placement for column, placement in nodes.items() if isinstance(placement, int)}
     problem.cuts.append(cut)
     if problem.likely is not None:
-        problem.keep = shared_load.choices_off(solution, set(cut))
+        problem.keep = shared_load.choices_elsewhere(solution, cut.keys())
     return None
 
 

@@ -85,10 +85,9 @@ def _generate(master: Master) -> float | None:
     for number in range(MAX_ROUNDS):
         if number and not master.is_short() and watch.is_ending():
             break
-        solved = master.solve()
-        if solved is None:
+        cost = master.solve()
+        if cost is None:
             return None
-        cost, _ = solved
         if is_thorough and master.forbid_several(master.solver.getSolution().col_value):
             continue
         is_thorough |= cost - bound <= NEARLY * abs(cost)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from isthmus.planning.solver import silent
 from isthmus.planning.solver.columns.endpoints import Endpoint, Needed, Pattern
-from isthmus.planning.solver.milp import Rows
+from isthmus.planning.solver.milp import Row, Rows, add_rows
 
 FIRST_PATTERNS = 5
 """Patterns of a workload alone with which the master begins."""
@@ -48,8 +48,6 @@ class Master:
         self._integer = int(highspy.HighsVarType.kInteger)
         self._continuous = int(highspy.HighsVarType.kContinuous)
         self._optimal = highspy.HighsModelStatus.kOptimal
-        for key, value in {"threads": 1, "random_seed": 0}.items():
-            self.solver.setOptionValue(key, value)
         self._add_static_part()
         self._index_members()
         self._add_first_patterns()
@@ -63,15 +61,14 @@ class Master:
         self.costs = np.array(self.rows.costs)
         position = {index: place for place, index in enumerate(self.static)}
         linking = [row for row in self.rows.rows if _is_linking(row[2], blocks)]
+        static_rows: list[Row] = []
         link_rows, link_variables, link_values = [], [], []
-        starts, indices, values = [], [], []
-        for number, (_, _, terms) in enumerate(linking):
-            starts.append(len(indices))
+        for number, (low, high, terms) in enumerate(linking):
+            static_rows.append(
+                (low, high, {position[index]: terms[index] for index in terms if blocks[index] is None})
+            )
             for index, value in terms.items():
-                if blocks[index] is None:
-                    indices.append(position[index])
-                    values.append(value)
-                else:
+                if blocks[index] is not None:
                     link_rows.append(number)
                     link_variables.append(index)
                     link_values.append(value)
@@ -87,15 +84,7 @@ class Master:
             np.array([self.rows.upper(index) for index in self.static], dtype=float),
         )
         self.solver.changeColsCost(count, np.arange(count, dtype=np.int32), self.costs[self.static])
-        self.solver.addRows(
-            len(linking),
-            np.array([low for low, _, _ in linking], dtype=float),
-            np.array([high for _, high, _ in linking], dtype=float),
-            len(indices),
-            np.array(starts, dtype=np.int32),
-            np.array(indices, dtype=np.int32),
-            np.array(values, dtype=float),
-        )
+        add_rows(self.solver, static_rows)
         self.short = [number for number, (low, _, _) in enumerate(linking) if low > 0]
         """Rows that need something, which may be missing at a price above every other."""
 
@@ -108,7 +97,7 @@ class Master:
         sizes = [len(endpoint.members) for endpoint in endpoints]
         self._member_endpoints = np.repeat(np.arange(len(endpoints)), sizes)
         self._replicas = np.array([endpoint.replicas for endpoint in endpoints], dtype=np.int32)
-        # Without dedicated hardware the replicas' own variable stands there, and its part is 0.
+        # An endpoint without dedicated hardware has its replicas here, with the part 0.
         units = [tuple(endpoint.dedicated) or (endpoint.replicas,) for endpoint in endpoints]
         self._first_units = np.array([variables[0] for variables in units], dtype=np.int32)
         self._last_units = np.array([variables[-1] for variables in units], dtype=np.int32)
@@ -233,8 +222,8 @@ class Master:
 
     # -- solving
 
-    def solve(self) -> tuple[float, Any] | None:
-        """Solve the relaxed program: its cost and shadow prices by row. None if it is infeasible."""
+    def solve(self) -> float | None:
+        """Solve the relaxed program for its cost and its shadow prices. None if it is infeasible."""
         self.solver.run()
         if self.solver.getModelStatus() != self._optimal:
             return None
@@ -247,7 +236,7 @@ class Master:
             minlength=len(self.costs),
         )
         self.reduced = self.costs - priced
-        return cost, duals
+        return cost
 
     def gains(self) -> tuple[Any, Any]:
         """By member and by endpoint, what it saves at the shadow prices if replicas came in fractions: at most that."""
@@ -288,16 +277,13 @@ class Master:
         for index in range(len(self.static), self.first_pattern):
             self.solver.changeColBounds(index, 0.0, self.infinity if is_allowed else 0.0)
 
-    def forbid_several(self, values: Sequence[float], above: float = 1 + 1e-6) -> bool:
-        """Allow one pattern to each endpoint that has more in a solution. Returns whether there was one.
-
-        `above`: the sum of its patterns' values from which on an endpoint counts as having several.
-        """
+    def forbid_several(self, values: Sequence[float]) -> bool:
+        """Allow one pattern to each endpoint that has more in a solution. Returns whether there was one."""
         sums: dict[int, float] = {}
         for pattern, value in zip(self.patterns, values[self.first_pattern :], strict=False):
             if value > 1e-9:
                 sums[pattern.endpoint] = sums.get(pattern.endpoint, 0.0) + value
-        several = [number for number, value in sums.items() if value > above and number not in self._once]
+        several = [number for number, value in sums.items() if value > 1 + 1e-6 and number not in self._once]
         for number in several:
             self._once[number] = self.solver.getNumRow()
             columns = [
@@ -341,22 +327,12 @@ class Master:
         """The group of a pattern's endpoint, as text."""
         return str(self.endpoints[pattern.endpoint].group)
 
-    def program_values(
-        self, values: Sequence[float], chosen: Iterable[Pattern]
-    ) -> Mapping[int, float] | None:
-        """The variables of the program with chosen patterns; patterns of one endpoint become one.
-
-        None if the workloads of such an endpoint cannot share it.
-        """
-        members: dict[int, list[int]] = {}
-        for pattern in chosen:
-            members.setdefault(pattern.endpoint, []).extend(pattern.members)
+    def program_values(self, values: Sequence[float], chosen: Iterable[Pattern]) -> Mapping[int, float]:
+        """The variables of the program with chosen patterns, each with as few replicas as its workloads need."""
         plan = {index: float(round(values[place])) for place, index in enumerate(self.static)}
-        for number, indices in members.items():
-            needed = self.needed(number, tuple(sorted(indices)))
-            if needed is None:
-                return None
-            plan |= dict(self.variables(Pattern(number, needed, tuple(sorted(indices)))))
+        for pattern in chosen:
+            count = self.needed(pattern.endpoint, pattern.members) or pattern.count
+            plan |= dict(self.variables(replace(pattern, count=count)))
         return plan
 
 

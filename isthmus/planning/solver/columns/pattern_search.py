@@ -84,7 +84,7 @@ Branch = tuple[int, tuple[int, ...], tuple[int, ...]]
 
 
 def _branches(master: Master, number: int, node: _Node) -> Iterator[Branch]:
-    """Split a node whose members need more replicas: into parts that do not overlap."""
+    """Split a node whose members need more replicas than it has into parts that do not overlap."""
     crowd, crowd_needs = master.crowd(number, node.members, node.count)
     if crowd_needs is not None:
         yield max(crowd_needs, node.least), node.excluded, node.included

@@ -75,19 +75,20 @@ def _choose(master: Master, whole: Container[str], start: Sequence[float] | None
         values = np.zeros(solver.getNumCol())
         values[: len(start)] = start
         solver.setSolution(len(values), np.arange(len(values), dtype=np.int32), values)
+    is_solved = False
     for _ in range(MAX_REPEATS):
         solver.run()
         if not master.forbid_several(solver.getSolution().col_value):
+            is_solved = solver.getInfo().primal_solution_status == 2
             break
-    is_found = solver.getInfo().primal_solution_status == 2
-    found = list(solver.getSolution().col_value) if is_found else []
+    solution = list(solver.getSolution().col_value)
     cost = float(solver.getInfo().objective_function_value)
     master.relax()
     master.allow_missing(is_allowed=True)
-    if not is_found or master.forbid_several(found):
+    if not is_solved:
         return None
-    parts = zip(master.patterns, found[master.first_pattern :], strict=True)
-    return Chosen(cost, found, [pattern for pattern, value in parts if value > 0.5])
+    parts = zip(master.patterns, solution[master.first_pattern :], strict=True)
+    return Chosen(cost, solution, [pattern for pattern, value in parts if value > 0.5])
 
 
 def _keep(master: Master, patterns: Iterable[Pattern], *, is_kept: bool) -> None:
