@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from isthmus.contracts.reports.findings import Finding
     from isthmus.contracts.trust import Kind
     from isthmus.engine.project.project import Project, Stack
+    from policies.evaluation.wanted_entries import Wanted
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -45,7 +46,7 @@ def propose(
     from isthmus.engine.project import project as projects
 
     chosen = projects.find_project(project)
-    entries, staying = _wanted_entries(chosen.chosen(stacks))
+    entries, staying, together = _wanted_entries(chosen.chosen(stacks))
     if base is not None:
         entries = _without_covered(entries | _entries_of_change(chosen, stacks, base))
     if not entries:
@@ -55,6 +56,12 @@ def propose(
         count = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
         console.err().print(
             f"{count} for {FILE}, beside Pulumi.yaml. Write why each is trusted and who answers for it.",
+            markup=False,
+        )
+    for (kind, value), members in together.items():
+        texts = ", ".join(text for _, text in members)
+        console.err().print(
+            f"One entry would do for {texts}: {kind}: {value}. It also trusts all later ones of these types.",
             markup=False,
         )
     if staying:
@@ -89,15 +96,19 @@ def pin(stack: StackName, project: ProjectDir = None) -> None:
     )
 
 
-def _wanted_entries(stacks: Iterable[Stack]) -> tuple[dict[tuple[Kind, str], str], list[Finding]]:
-    """Kind and value of each entry that the stacks lack → why it is needed; and what stops them all the same."""
+def _wanted_entries(
+    stacks: Iterable[Stack],
+) -> tuple[dict[Wanted, str], list[Finding], dict[Wanted, Sequence[Wanted]]]:
+    """The entries that the stacks lack, each with why; what stops them all the same; and wider entries for several."""
     from datetime import UTC, datetime
 
     from isthmus.engine.policy import evaluation as policy_evaluation
     from isthmus.engine.render import rendering
-    from policies.evaluation.evaluation import blocking_findings, entries_wanted_by, judge_subject, subject_of
+    from policies.evaluation.evaluation import subject_of
+    from policies.evaluation.wanted_entries import propose as propose_entries
 
-    entries: dict[tuple[Kind, str], str] = {}
+    entries: dict[Wanted, str] = {}
+    together: dict[Wanted, Sequence[Wanted]] = {}
     staying: list[Finding] = []
     families: set[str] = set()
     for stack in stacks:
@@ -110,10 +121,11 @@ def _wanted_entries(stacks: Iterable[Stack]) -> tuple[dict[tuple[Kind, str], str
         resources = [resource for part in rendered.values() for resource in part.resources]
         settings = policy_evaluation.settings(members)
         subject = subject_of(resources, stack.platform(), settings, datetime.now(UTC).date())
-        entries |= entries_wanted_by(subject)
-        judged = judge_subject(subject, stack.family)
-        staying += blocking_findings(finding for finding, entry in judged if entry is None)
-    return entries, staying
+        proposal = propose_entries(subject, stack.family)
+        entries |= proposal.entries
+        staying += proposal.staying
+        together |= proposal.together
+    return entries, staying, together
 
 
 def _entries_of_change(project: Project, stacks: Sequence[str], base: str) -> dict[tuple[Kind, str], str]:

@@ -10,7 +10,7 @@ from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.reports.findings import SEVERITIES, Finding, Silence
 from isthmus.contracts.reports.preview import RuleChange
-from isthmus.contracts.trust import KINDS, Kind, covers
+from isthmus.contracts.trust import Kind
 from isthmus.contracts.vocabulary import Sensitivity
 from isthmus.graph.resources.resources import Graph, Resource
 from isthmus.graph.resources.sites import resolve_clusters
@@ -79,41 +79,9 @@ def subject_of(
     return Subject(graph, platform, settings, raised_sensitivities or {}, changed, today)
 
 
-def wanted_entries(
-    resources: Iterable[Resource], platform: Platform | None, settings: Settings, today: date
-) -> dict[tuple[Kind, str], str]:
-    """The entries that `entries_wanted_by` returns for a stack."""
-    return entries_wanted_by(subject_of(resources, platform, settings, today))
-
-
-def entries_wanted_by(subject: Subject) -> dict[tuple[Kind, str], str]:
-    """Entries that `trust.yaml` lacks for a stack: kind and value → the message of the first violation.
-
-    An entry whose violations another one allows too is left out.
-    """
-    violations = [violation for rule in RULES for violation in _check(rule, subject) if violation.entry]
-    entries: dict[tuple[Kind, str], str] = {}
-    for violation in violations:
-        if violation.entry:
-            entries.setdefault(violation.entry, violation.message)
-    needed = _needed_entries(violations, entries)
-    return dict(sorted(needed.items(), key=lambda entry: (KINDS.index(entry[0][0]), entry[0][1])))
-
-
-def _needed_entries(
-    violations: Sequence[Violation], entries: Mapping[tuple[Kind, str], str]
-) -> dict[tuple[Kind, str], str]:
-    """The entries without those whose violations another one allows too: a wider value, or the type of an object."""
-    needed = dict(entries)
-    for entry in sorted(entries, key=lambda entry: (entry[0] != "objects", -len(entry[1]), entry)):
-        others = [other for other in needed if other != entry]
-        if all(
-            any(covers(other, way) for other in others for way in (violation.entry, *violation.other_entries))
-            for violation in violations
-            if violation.entry
-        ):
-            del needed[entry]
-    return needed
+def violations_of(subject: Subject) -> list[Violation]:
+    """What all rules find, without silences."""
+    return [violation for rule in RULES for violation in _check(rule, subject)]
 
 
 def blocking_findings(findings: Iterable[Finding]) -> list[Finding]:

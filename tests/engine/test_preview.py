@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.reports.preview import Diagnostic
 from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.preview import preview
@@ -70,13 +71,13 @@ def test_an_override_without_a_price_makes_the_cost_unknown_and_counts_as_capaci
     stack = project.find_project(bank.ROOT).stack(bank.STACK)
     name = bank.serving("kyc-extraction").id
     more = bank.platform(endpoints=[{"id": name, "replicas": 3, "gpus": 6}])
-    now = preview.side_of_files(stack, more, previews.resources())
+    now = preview.side_of_files(stack, more, previews.resources(), Settings())
     assert now.plan is not None
     assert [pool.used for pool in now.capacity() or [] if "h100" in pool.pool] == [12]
     cost = now.cost()
     assert cost is not None
     assert cost.monthly_usd is None
-    usual = preview.side_of_files(stack, bank.platform(), previews.resources()).cost()
+    usual = preview.side_of_files(stack, bank.platform(), previews.resources(), Settings()).cost()
     assert usual is not None
     assert usual.monthly_usd == now.plan.monthly_cost_usd
 

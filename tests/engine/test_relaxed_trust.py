@@ -165,6 +165,24 @@ def test_another_issuer_loosens():
     }
 
 
+def test_a_bundle_of_further_authorities_is_trusted_with_the_object_that_makes_it():
+    before = bank.platform()
+    after = before.model_copy(update={"trust_bundle": "bank-authorities"})
+    label = "bundle of further authorities of the platform"
+    kinds = []
+    for kind, value in (
+        (None, ""),
+        ("objects", "bank-authorities"),
+        ("objects", "isthmus-internal/bank-authorities"),
+        ("changes", f"{label}: bank-authorities"),
+    ):
+        entries = {kind: [{"value": value, "reason": "checked", "owner": "ana"}]} if kind else {}
+        (change,) = relaxed_trust.protection_changes(before, after, Trust.model_validate(entries), TODAY)
+        assert (change.what, change.entry) == (label, ("objects", "bank-authorities"))
+        kinds.append(change.kind)
+    assert kinds == ["trust", "reach", "trust", "reach"]
+
+
 def test_a_network_that_carries_another_class_loosens():
     assert protection_changes(
         **changed("networks", "frankfurt", classes=["confidential", "internal", "public"])

@@ -12,7 +12,8 @@ from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.reports.findings import Finding
 from isthmus.contracts.trust import Kind, Trust
 from isthmus.engine.render.recorder import Resource
-from policies.evaluation.evaluation import blocking_findings, judge, wanted_entries
+from policies.evaluation.evaluation import blocking_findings, judge, subject_of
+from policies.evaluation.wanted_entries import propose
 from tests.blueprints.bank import platform, rendered
 from tests.policies.making import resource_of
 
@@ -59,7 +60,7 @@ def trusting(*types: str, charts: Sequence[str] = (), objects: Sequence[str] = (
 def proposed(*added: Resource, settings: Settings | None = None) -> set[tuple[Kind, str]]:
     """The entries that `isthmus trust propose` prints for the bank's stack with these resources."""
     resources = [*rendered().resources, *added]
-    return {*wanted_entries(resources, platform(), settings or Settings(), TODAY)}
+    return {*propose(subject_of(resources, platform(), settings or Settings(), TODAY)).entries}
 
 
 def stops(*added: Resource, settings: Settings | None = None) -> list[Finding]:

@@ -44,8 +44,9 @@ _SCALING_GROUP = (
     "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/eks-llm-1a2b"
 )
 _OPEN_GROUPS = [
-    _SCALING_GROUP.replace("eks-llm-1a2b", "eks-llm-*"),
     _SCALING_GROUP.replace("eks-llm-1a2b", "*"),
+    _SCALING_GROUP.replace("eks-llm-1a2b", "-*"),
+    _SCALING_GROUP.replace("eks-llm-1a2b", "eks-*-1a2b"),
     _SCALING_GROUP.replace("eks-llm-1a2b", "eks-llm-?a2b"),
     _SCALING_GROUP.replace("eks-llm-1a2b", "${aws:PrincipalTag/group}"),
     _SCALING_GROUP.replace("eu-central-1", "*"),

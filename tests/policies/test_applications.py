@@ -10,7 +10,7 @@ import pytest
 
 from isthmus.contracts.policy_settings import Settings
 from isthmus.engine.render.recorder import Resource
-from tests.policies.boundary_rows import deployment_spec, kube, stops
+from tests.policies.boundary_rows import deployment_spec, kube, proposed, stops
 from tests.policies.test_boundary_rows_of_own_objects import trusting
 
 SPACE = "policy-assistant"
@@ -75,6 +75,10 @@ APPLICATION = [
 
 def found(*resources: Resource, settings: Settings | None = LINE) -> set[str]:
     return {finding.policy for finding in stops(*resources, settings=settings)} & RULES
+
+
+def test_the_namespace_alone_is_proposed_and_not_each_object_in_it():
+    assert proposed(*APPLICATION) == {("namespaces", SPACE)}
 
 
 def test_an_application_passes_with_one_line_and_not_without():

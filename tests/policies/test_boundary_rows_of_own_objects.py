@@ -11,9 +11,18 @@ import pytest
 from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.trust import Trust
 from isthmus.engine.render.recorder import Resource
-from policies.evaluation.evaluation import judge, wanted_entries
-from tests.blueprints.bank import platform, rendered
-from tests.policies.boundary_rows import RESTRICTED, TODAY, component, deployment_spec, kube, other, stops
+from policies.evaluation.evaluation import judge
+from tests.blueprints.bank import rendered
+from tests.policies.boundary_rows import (
+    RESTRICTED,
+    TODAY,
+    component,
+    deployment_spec,
+    kube,
+    other,
+    proposed,
+    stops,
+)
 
 OBJECTS, PATCHES = "data-path/own-objects", "data-path/patches-keep-boundaries"
 ASKED = "data-path/nobody-else-is-asked"
@@ -258,8 +267,7 @@ def test_what_reaches_a_class_from_beside_it_needs_one_entry(row: str):
     found = stops(added)
     assert (rule, "undecided") in {(finding.policy, finding.verdict) for finding in found}
     assert {f.policy for f in stops(added, settings=trusting("objects", value))} <= UNRELATED
-    wanted = wanted_entries([*rendered().resources, added], platform(), Settings(), TODAY)
-    assert ("objects", value) in wanted, "`isthmus trust propose` prints it"
+    assert ("objects", value) in proposed(added), "`isthmus trust propose` prints it"
 
 
 HARMLESS = {
@@ -306,8 +314,7 @@ def test_a_read_only_role_of_a_class_needs_one_entry_by_the_name_of_the_role():
     assert {f.policy for f in stops(role, held)} == {OBJECTS}
     assert stops(role, held, settings=trusting("roles", "seer")) == []
     assert stops(role, held, settings=trusting("principals", "oidc:team")) == []
-    wanted = wanted_entries([*rendered().resources, role, held], platform(), Settings(), TODAY)
-    assert set(wanted) == {("roles", "seer")}
+    assert proposed(role, held) == {("roles", "seer")}
 
 
 def test_callers_that_the_trust_file_names_need_no_second_entry():

@@ -9,11 +9,12 @@ import pytest
 
 from isthmus.contracts.policy_settings import Settings
 from isthmus.engine.render.recorder import Resource
-from tests.policies.boundary_rows import deployment_spec, kube, stops
+from tests.policies.boundary_rows import deployment_spec, kube, proposed, stops
 from tests.policies.test_boundary_rows_of_own_objects import trusting
 
 SPACE = "log-shipping"
-LINE = trusting("objects", f"{SPACE}/fluent-bit")
+LINE_OF_AGENT = ("objects", f"{SPACE}/fluent-bit")
+LINE = trusting(*LINE_OF_AGENT)
 RULES = {"workload/no-host", "workload/namespaces-restricted"}
 
 
@@ -44,6 +45,11 @@ def test_an_agent_passes_with_one_line_and_not_without():
     assert found(namespace(), agent()) == set()
     assert found(namespace(), agent(), settings=None) == RULES
     assert found(namespace(), agent(), settings=trusting("objects", f"{SPACE}/*")) == RULES
+
+
+def test_exactly_the_agent_is_proposed_and_not_one_that_can_do_more():
+    assert LINE_OF_AGENT in proposed(namespace(), agent())
+    assert LINE_OF_AGENT not in proposed(namespace(), agent(hostPID=True))
 
 
 @pytest.mark.parametrize("path", ["/var/log/pods/", "/proc", "/sys"])

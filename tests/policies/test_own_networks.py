@@ -8,7 +8,7 @@ import pytest
 
 from isthmus.contracts.policy_settings import Settings
 from isthmus.engine.render.recorder import Resource
-from tests.policies.boundary_rows import other, stops
+from tests.policies.boundary_rows import other, proposed, stops
 from tests.policies.test_boundary_rows_of_own_objects import trusting
 
 LINE = trusting("objects", "runners")
@@ -55,6 +55,12 @@ def test_a_network_apart_passes_with_one_line_and_not_without():
     assert found(network(), *members()) == set()
     assert found(network(), *members(), settings=None) == RULES
     assert found(network(), *members(), settings=trusting("objects", "run*")) == RULES
+
+
+def test_exactly_the_network_is_proposed_and_not_one_that_is_joined():
+    assert proposed(network(), *members()) == {("objects", "runners")}
+    peering = other("aws:ec2/vpcPeeringConnection:VpcPeeringConnection", "peer", vpcId="${runners.id}")
+    assert ("objects", "runners") not in proposed(network(), *members(), peering)
 
 
 @pytest.mark.parametrize(

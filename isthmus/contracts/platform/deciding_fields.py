@@ -105,6 +105,9 @@ FREE: Mapping[str, tuple[str, ...]] = {
         "gateways.workloads.calibrations.text",
         *_below("monitoring", "pod_monitors labels"),
     ),
+    "by which nodes fetch images, whose registries and digests are compared": (
+        *_below("images", "pull_secrets pull_secret"),
+    ),
     "named with each group and permission set that has it, which `stated_values` compares": (
         "people.members.role",
     ),
@@ -308,7 +311,6 @@ LOOSER: Mapping[str, Looser] = {
     # Images
     **dict.fromkeys(_IMAGES, _another_repository),
     "images.registries": _added,
-    "images.pull_secrets": _added,
 }
 """Fields that decide in one direction only → whether a change goes there."""
 

@@ -35,6 +35,8 @@ class Protection:
     """Whether a new one opens a way, and so loosens."""
     routine: bool = False
     """Whether it changes in daily work, so that a change is shown and stops nothing."""
+    made_by: str = ""
+    """The organisation's cluster-wide object that makes it. Who trusts that object (`objects`) trusts this with it."""
 
     @property
     def label(self) -> str:
@@ -70,7 +72,8 @@ def _of_certificates(platform: Platform) -> Iterator[Protection]:
     if platform.issuer is not None:
         yield Protection(owner, "certificate issuer", f"{platform.issuer.kind} {platform.issuer.name}")
     if platform.trust_bundle is not None:
-        yield Protection(owner, "bundle of further authorities", platform.trust_bundle, opens=True)
+        bundle = platform.trust_bundle
+        yield Protection(owner, "bundle of further authorities", bundle, opens=True, made_by=bundle)
     for trust in platform.trust:
         owner = f"the AWS identities at {trust.name}"
         issuer = f"{trust.issuer.kind} {trust.issuer.name}" if trust.issuer else "none"

@@ -109,9 +109,10 @@ system's own policy says besides who mounts it."""
 _REFERENCE = r"\$\{[\w-]+\.\w+\}"
 _SCALING_GROUP = re.compile(
     rf"arn:aws[\w-]*:autoscaling:[a-z]+(?:-[a-z]+)+-\d:(?:\d{{12}}|{_REFERENCE}):"
-    rf"autoScalingGroup:\*:autoScalingGroupName/(?:[^*?$/:]|{_REFERENCE})+"
+    rf"autoScalingGroup:\*:autoScalingGroupName/(?:\w|{_REFERENCE})(?:[^*?$/:]|{_REFERENCE})*\*?"
 )
-"""One Auto Scaling group of one account and region: AWS makes up the UUID before its name, which is unique there.
+"""Auto Scaling groups of one account and region, by name or by the first part of it. AWS makes up the UUID before the
+name, and names the group of an EKS node group `eks-NODEGROUP-UUID`.
 Source: the ARN of `autoScalingGroup` in AWS's service authorization reference, 2026-11."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.reports.preview import DataPaths
+from isthmus.contracts.reports.preview import DataPath, DataPaths
 from isthmus.engine.policy import evaluation as judged
 from isthmus.graph.data_path import paths
 from isthmus.graph.resources import state as graph_state
@@ -44,16 +44,16 @@ class Live:
         self.foreign += live_objects.foreign
         self.looked |= live_objects.looked
 
-    def stood(self, platform: Platform) -> DataPaths:
+    def stood(self, stack: Stack, platform: Platform) -> DataPaths:
         """The data paths of the state, if nothing has drifted."""
-        data_paths = paths.data_paths(Graph(self._before()), platform)
+        data_paths = _data_paths(stack, self._before(), platform)
         return DataPaths(before=data_paths, after=data_paths)
 
     def judged(self, stack: Stack, platform: Platform) -> tuple[DataPaths, list[Finding]]:
         """Data paths before and after the drift, and the findings that the drift caused."""
         before, after = self._before(), self._after()
         data_paths = DataPaths(
-            before=paths.data_paths(Graph(before), platform), after=paths.data_paths(Graph(after), platform)
+            before=_data_paths(stack, before, platform), after=_data_paths(stack, after, platform)
         )
         known_findings = {_finding_key(finding) for finding in judged.findings(stack, before, platform)}
         findings = judged.findings(stack, after, platform)
@@ -75,6 +75,11 @@ class Live:
         ]
         stated = graph_state.from_state(*({"deployment": deployment} for deployment in changed))
         return sorted([*stated, *self.foreign], key=lambda resource: resource.urn)
+
+
+def _data_paths(stack: Stack, resources: Sequence[Stated], platform: Platform) -> list[DataPath]:
+    resolving = judged.resolving(resources, platform, judged.settings([stack]))
+    return paths.data_paths(Graph(resources), platform, resolving=resolving)
 
 
 def _finding_key(finding: Finding) -> tuple[str, str, str, str]:

@@ -156,7 +156,7 @@ def _collect(stack: Stack, platform: Platform, draft: _DriftDraft, say: Say, wat
     if draft.drifts:
         draft.paths, draft.policy = live.judged(stack, platform)
     else:
-        draft.paths = live.stood(platform)
+        draft.paths = live.stood(stack, platform)
 
 
 def _never_deployed(stack: Stack) -> InputError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,6 +37,15 @@ def findings_of_stack(
     )
     urn_prefix = f"urn:pulumi:{stack}::"
     return [finding for finding in all_findings if not finding.urn or finding.urn.startswith(urn_prefix)]
+
+
+def resolving(resources: Sequence[Resource], platform: Platform, policy_settings: Settings) -> frozenset[str]:
+    """Namespaces of trusted applications, whose pods may ask the cluster's resolvers."""
+    from policies.evaluation import evaluation
+    from policies.inputs.applications import namespaces_that_resolve
+
+    subject = evaluation.subject_of(resources, platform, policy_settings, datetime.now(UTC).date())
+    return namespaces_that_resolve(subject)
 
 
 def newly_refused(known: Sequence[Finding], findings: Sequence[Finding]) -> frozenset[str]:

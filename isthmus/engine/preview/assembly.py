@@ -43,6 +43,8 @@ class Side:
     """Endpoints on GPUs, from the plan with overrides applied."""
     priced: bool = True
     """Whether the plan's prices apply to the built endpoints."""
+    resolving: frozenset[str] = frozenset()
+    """Namespaces of trusted applications, whose pods may ask the cluster's resolvers."""
 
     def cost(self) -> Cost | None:
         return (

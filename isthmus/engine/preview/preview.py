@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from isthmus.contracts.plan.document import Plan
     from isthmus.contracts.platform.model.platform import Platform
+    from isthmus.contracts.policy_settings import Settings
     from isthmus.contracts.requirements.document import Requirements
     from isthmus.core.kubernetes_client import KubeClient
     from isthmus.engine.project.project import Stack
@@ -105,9 +106,10 @@ def preview(
         platform = stack.platform()
         rendered = render_checked(stack)
         say(f"{stack.name}: the plan, the blueprint and the overrides are valid")
-        draft.after = side_of_files(stack, platform, resources_of_estate(rendered))
+        resources, settings = resources_of_estate(rendered), policy_evaluation.settings([stack])
+        draft.after = side_of_files(stack, platform, resources, settings)
         draft.exceptions = policy_exceptions.exceptions(stack)
-        draft.findings = policy_evaluation.findings(stack, resources_of_estate(rendered), platform)
+        draft.findings = policy_evaluation.findings(stack, resources, platform, settings)
         with contextlib.nullcontext() if alone else exclusive_stack_run(stack):
             _preview_with_engine(stack, platform, rendered, draft, say, watcher, plan, look)
     except IsthmusError as error:
@@ -146,16 +148,20 @@ def refused_side(stack: Stack) -> Side:
     return Side(plan, requirements, paths) if paths else Side()
 
 
-def side_of_files(stack: Stack, platform: Platform, resources: Iterable[Resource]) -> Side:
+def side_of_files(
+    stack: Stack, platform: Platform, resources: Sequence[Resource], settings: Settings
+) -> Side:
     """The stack after the change, from its files: plan, requirements, endpoints and data paths."""
     # The files were already validated to build the platform.
     files = blueprints.read(stack.project.stacks_dir, stack.family)
+    resolving = policy_evaluation.resolving(resources, platform, settings)
     return Side(
         files.plan,
         files.requirements,
-        paths.data_paths(Graph(resources), platform),
+        paths.data_paths(Graph(resources), platform, resolving=resolving),
         tuple(moves.built_endpoints(platform)),
         prices_match(files.plan, {endpoint.id: endpoint.gpus for endpoint in platform.endpoints}),
+        resolving,
     )
 
 
@@ -187,7 +193,9 @@ def side_of_state(
     if not states:
         return Side()
     data_paths = paths.data_paths(
-        Graph(graph_state.from_state(*({"deployment": deployment} for deployment in states))), platform
+        Graph(graph_state.from_state(*({"deployment": deployment} for deployment in states))),
+        platform,
+        resolving=now.resolving,
     )
     plan = _deployed_plan(deployed_plan, diagnostics)
     same_requirements = (

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.vocabulary import SENSITIVITIES
+from isthmus.engine.policy import evaluation as policy_evaluation
 from isthmus.graph.data_path import declared_policy
 from isthmus.graph.data_path import paths as ways
 from isthmus.graph.data_path.verdicts import WORDS
@@ -51,12 +52,25 @@ def judge_rule_changes(settings: Settings, changes: Sequence[RuleChange], stack:
 
 
 def worst_paths(
-    base: Platform, base_side: Side, head: Platform, head_side: Side, resources: Iterable[Resource]
+    base: Platform,
+    base_side: Side,
+    head: Platform,
+    head_side: Side,
+    resources: Sequence[Resource],
+    base_settings: Settings | None = None,
 ) -> list[DataPath]:
-    """The branch's data paths with the worse of both verdicts, plus paths of its plan that the base refuses."""
+    """The branch's data paths with the worse of both verdicts, plus paths of its plan that the base refuses.
+
+    `resources`: of the branch. `base_settings`: with the base's trust file; without them it trusts no application.
+    """
     declared = declared_policy.with_declared_before(base, head)
     paths_by_id = {path.id: path for path in head_side.data_paths or []}
-    for path in ways.data_paths(Graph(resources), declared.platform, stricter_classes=declared.held):
+    resolving = (
+        policy_evaluation.resolving(resources, declared.platform, base_settings) if base_settings else ()
+    )
+    for path in ways.data_paths(
+        Graph(resources), declared.platform, stricter_classes=declared.held, resolving=resolving
+    ):
         head_path = paths_by_id.get(path.id)
         if head_path is None or WORDS.index(path.verdict) > WORDS.index(head_path.verdict):
             paths_by_id[path.id] = path

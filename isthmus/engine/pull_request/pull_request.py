@@ -42,6 +42,7 @@ from isthmus.engine.seen import Order, Seen
 if TYPE_CHECKING:
     from isthmus.contracts.plan.document import Plan
     from isthmus.contracts.platform.model.platform import Platform
+    from isthmus.contracts.policy_settings import Settings
     from isthmus.contracts.reports.findings import Finding
     from isthmus.contracts.requirements.document import Requirements
     from isthmus.contracts.trust import Trust
@@ -228,7 +229,7 @@ def preview_stack(change: Change, base_stack: Seen, head_stack: Seen, by_base: l
     if head is not None:
         draft.after = head.side
     if base is not None and head is not None:
-        _compare(draft, base, head)
+        _compare(draft, base, head, base_stack.policy_settings)
     if not faults:
         return Previewed(preview_assembly.preview(draft))
     return _failed_preview(change, draft, faults)
@@ -246,7 +247,9 @@ def _read_stack(change: Change, commit: Commit, description: Seen) -> StackInCom
     if key not in change.read:
         platform, resources = seen.platform_of(description), seen.resources_of(description)
         change.read[key] = StackInCommit(
-            preview.side_of_files(stack, platform, resources), resources, platform
+            preview.side_of_files(stack, platform, resources, description.policy_settings),
+            resources,
+            platform,
         )
     return change.read[key]
 
@@ -255,7 +258,7 @@ def _stack(commit: Commit, description: Seen) -> Stack:
     return Stack(Project(commit.root), description.stack)
 
 
-def _compare(draft: PreviewDraft, base: StackInCommit, head: StackInCommit) -> None:
+def _compare(draft: PreviewDraft, base: StackInCommit, head: StackInCommit, base_settings: Settings) -> None:
     base_resources, head_resources = base.own(draft.stack), head.own(draft.stack)
     draft.changes = preview_comparison.compare(base_resources, head_resources, draft.masker)
     counted = {
@@ -271,7 +274,9 @@ def _compare(draft: PreviewDraft, base: StackInCommit, head: StackInCommit) -> N
         draft.diagnostics.append(Diagnostic(severity="warning", message=preview.NOT_PRICED))
     if base.platform is None or head.platform is None:
         return
-    data_paths = base_and_head.worst_paths(base.platform, base.side, head.platform, head.side, head.resources)
+    data_paths = base_and_head.worst_paths(
+        base.platform, base.side, head.platform, head.side, head.resources, base_settings
+    )
     draft.after = replace(head.side, data_paths=data_paths)
 
 

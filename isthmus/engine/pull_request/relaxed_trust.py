@@ -84,7 +84,8 @@ def protection_changes(
 ) -> Iterator[RuleChange]:
     """Guards, records, filters and issuers that are gone or different, and new ways that a network or link opens.
 
-    One that the base's `trust` names (`changes`) is only shown. Nothing is compared where a commit lacks the stack.
+    One that the base's `trust` names (`changes`, or `objects` for what an object makes) is only shown. Nothing is
+    compared where a commit lacks the stack.
     """
     if before is None or after is None:
         return
@@ -94,15 +95,16 @@ def protection_changes(
         old, new = old_protections.get(label), new_protections.get(label)
         if old != new and _strength(old) != _strength(new):
             is_routine = any(part and part.routine for part in (old, new))
-            value = f"{label}: {new.strength if new else 'none'}"
-            is_trusted = trust.find("changes", value, today) is not None
+            by_words: tuple[Kind, str] = ("changes", f"{label}: {new.strength if new else 'none'}")
+            entry: tuple[Kind, str] = ("objects", new.made_by) if new and new.made_by else by_words
+            is_trusted = any(trust.find(*accepted, today) is not None for accepted in (entry, by_words))
             yield RuleChange(
                 kind="reach" if is_routine or is_trusted else "trust",
                 what=label,
                 old=old.strength if old else "",
                 new=new.strength if new else "",
                 loosens=loosens(old, new, owners),
-                entry=("changes", value),
+                entry=entry,
             )
 
 

@@ -32,14 +32,16 @@ def data_paths(
     platform: Platform | None = None,
     today: str | None = None,
     stricter_classes: Mapping[str, Sensitivity] | None = None,
+    resolving: Collection[str] = (),
 ) -> list[DataPath]:
     """Return every path of every class, sorted by id. The order of the graph does not matter.
 
     `platform` states sites, residencies and workloads; without it, paths that depend on them are undecided for every
     class above public. `today` (ISO date) is the day on which exceptions must be valid. `held`: workloads that are
-    judged by a stricter class than the one that serves them.
+    judged by a stricter class than the one that serves them. `resolving`: further namespaces whose pods may ask the
+    cluster's resolvers.
     """
-    return Finder(graph, platform, today, stricter_classes).paths()
+    return Finder(graph, platform, today, stricter_classes, resolving).paths()
 
 
 @dataclass(frozen=True)

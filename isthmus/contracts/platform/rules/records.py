@@ -124,7 +124,7 @@ def _check_existing_cluster(platform: Platform, gateway: Gateway, audit: Gateway
         raise FieldError(
             message,
             *("gateways", index, "audit", "volume"),
-            fix="Set volume and sealer_volume (docs/audit.md)",
+            fix="Set volume and sealer_volume (docs/stacks.md)",
         )
     if cluster.eks_name is None:
         message = f"cluster {cluster.name} has no eks_name, which the sealer of gateway {gateway.name} needs"
