@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import random
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bench.large_plans import requirements_data
 from bench.replay import CLASSES, TODAY, read
@@ -14,8 +19,9 @@ from isthmus.planning import planner
 from isthmus.planning.options import candidates
 from isthmus.planning.options.option import BUILDS, Options, Rules
 from isthmus.planning.solver import program, shared_load, solution
-from isthmus.planning.solver.columns import generation
+from isthmus.planning.solver.columns import generation, pattern_search
 from isthmus.planning.solver.columns.endpoints import Endpoint
+from isthmus.planning.solver.columns.master import Master, first_that_passes
 from isthmus.planning.solver.problem import Problem
 from isthmus.planning.solver.watch import Watch, watching
 
@@ -124,8 +130,8 @@ def test_a_search_that_is_ended_gives_a_plan_and_says_so() -> None:
 def test_workloads_that_slow_each_other_down_do_not_share_an_endpoint_for_nothing() -> None:
     """A set that needs more replicas than its loads add up to is either paid for, or split."""
 
-    def needed(_endpoint: int, members: tuple[int, ...], least: int, _limit: float) -> int:
-        return 10 if len(members) > 1 else least
+    def carried_together(_endpoint: int, _members: tuple[int, ...], limit: float) -> bool:
+        return limit >= 10
 
     rows = program.Rows(gap=1e-7, nodes=1000)
     covers: list[dict[int, float]] = [{}, {}]
@@ -138,11 +144,11 @@ def test_workloads_that_slow_each_other_down_do_not_share_an_endpoint_for_nothin
         endpoints.append(Endpoint(replicas, members, [0.4, 0.4], [float(n) for n in range(1, 21)]))
     for cover in covers:
         rows.row(1, 1, cover)
-    relaxation = generation.relax(rows, endpoints, needed)
+    relaxation = generation.relax(rows, endpoints, carried_together)
     assert relaxation is not None
     assert relaxation.bound == pytest.approx(21.0)
     assert relaxation.least == pytest.approx(21.0)
-    together = generation.relax(rows, endpoints, lambda _e, _m, least, _l: least)
+    together = generation.relax(rows, endpoints, lambda _endpoint, _members, _limit: True)
     assert together is not None
     assert together.least == pytest.approx(10.0)
 
@@ -175,3 +181,77 @@ def test_a_blueprint_that_builds_less_gets_the_same_large_plan_without_another_s
     assert set(searched) == {offers[0].builds}
     assert planned.alternatives is not None
     assert planned.alternatives[0].monthly_cost_usd == planned.monthly_cost_usd
+
+
+@pytest.mark.parametrize(("counted", "sites"), [(True, 2.0), (False, 1.5)])
+def test_a_whole_number_of_sites_is_paid_for(*, counted: bool, sites: float) -> None:
+    """Three replicas need a site and a half of two GPUs each, so two sites: 3 x 10 + 2 x 100 USD."""
+    rows = program.Rows(gap=1e-7, nodes=1000)
+    covers: list[dict[int, float]] = [{}, {}, {}]
+    endpoints, used = [], []
+    for name in "ab":
+        members = [rows.variable(0, 1, block=name) for _ in covers]
+        replicas = rows.variable(0, 2, 10.0, block=name)
+        for cover, member in zip(covers, members, strict=True):
+            cover[member] = 1.0
+        used.append(rows.variable(0, 1, 100.0))
+        rows.at_most({replicas: 1.0, used[-1]: -2.0})
+        endpoints.append(Endpoint(replicas, members, [1.0, 1.0, 1.0], [1.0, 2.0], group=name))
+    for cover in covers:
+        rows.row(1, 1, cover)
+    relaxation = generation.relax(rows, endpoints, lambda *_: True, 0.0, used if counted else ())
+    assert relaxation is not None
+    assert relaxation.bound == pytest.approx(30 + sites * 100)
+    assert relaxation.least == pytest.approx(230)
+
+
+def cheapest_sets(loads: list[float], values: list[float], limits: list[float], price: float) -> float:
+    """What the best set saves, by trying all."""
+    best = 0.0
+    for chosen in itertools.product((False, True), repeat=len(loads)):
+        load = math.fsum(itertools.compress(loads, chosen))
+        count = next((count for count, limit in enumerate(limits, 1) if limit >= load - 1e-9), None)
+        if count is not None and any(chosen):
+            best = max(best, math.fsum(itertools.compress(values, chosen)) - count * price)
+    return best
+
+
+AMOUNT = st.floats(0.01, 3, allow_nan=False)
+
+
+@given(st.lists(st.tuples(AMOUNT, AMOUNT), min_size=1, max_size=8), AMOUNT, st.integers(1, 6))
+def test_the_best_pattern_of_an_endpoint_saves_as_much_as_the_best_of_all_sets(
+    items: list[tuple[float, float]], price: float, most: int
+) -> None:
+    rows = program.Rows(gap=1e-7, nodes=1000)
+    members = [rows.variable(0, 1, block="a") for _ in items]
+    replicas = rows.variable(0, most, price, block="a")
+    for member in members:
+        rows.row(1, 1, {member: 1.0, rows.variable(0, 1): 1.0})
+    loads, values = ([item[place] for item in items] for place in (0, 1))
+    limits = [0.9 * count for count in range(1, most + 1)]
+    master = Master(rows, [Endpoint(replicas, members, loads, limits)], lambda *_: True)
+    master.cost = 1.0
+    master.reduced = np.array([*(-value for value in values), price, *(0.0 for _ in items)])
+    found = pattern_search.find_patterns(master, 0, pattern_search.Effort(60, 1024))
+    best = cheapest_sets(loads, values, limits, price)
+    assert found.at_most == pytest.approx(max(best, pattern_search.LEAST_SAVING), abs=1e-6)
+    assert master.missing(np.array([found.at_most])) <= found.at_most + 1e-9
+    if best > 1e-6:
+        savings = [
+            math.fsum(-master.reduced[member] for member in pattern.members) - pattern.count * price
+            for pattern in found.patterns
+        ]
+        assert max(savings) == pytest.approx(best, abs=1e-6)
+
+
+@given(st.integers(0, 40), st.integers(0, 45))
+def test_the_first_number_of_replicas_that_suffices_is_found(count: int, first: int) -> None:
+    tried: list[int] = []
+
+    def passes(place: int) -> bool:
+        tried.append(place)
+        return place >= first
+
+    assert first_that_passes(count, passes) == (first if first < count else None)
+    assert len(tried) <= 12

@@ -188,14 +188,14 @@ def serve_shares(
         _request_mean(shares, [share.lengths.prompt * (1 - share.lengths.hit) for share in shares]) / batched,
     )
     burst = math.sqrt(_request_mean(shares, [share.burst**2 for share in shares]))
-    wait, tail = _queue_wait(
-        rate, mean_prefill + step * chunk_part, mean_square / mean_prefill**2 if mean_prefill else 0.0, burst
-    )
+    relative_square = mean_square / mean_prefill**2 if mean_prefill else 0.0
+    wait, tail = _queue_wait(rate, mean_prefill + step * chunk_part, relative_square, burst)
     high = min(max_running, running + _P95_OF_NORMAL * math.sqrt(running * max(1.0, burst)))
     step_deviation = (steps.decode(max(high, 1.0), running_tokens) - step) / _P95_OF_NORMAL
     overhead = FRONTEND_MS + FIRST_TOKEN_STEPS * step
     # With bursts, the number of prefills during an answer varies more, by the square of the coefficient.
     prefill_variance = max(0.0, mean_square + (burst**2 - 1) * mean_prefill**2)
+    busy = max(prefill_busy, running / max_running, _capacity_used(steps, shares, max_running))
     served = []
     for share, (mean, _) in zip(shares, alone, strict=True):
         first_token_delay = mean_prefill + step * chunk_part + wait
@@ -211,7 +211,7 @@ def serve_shares(
                 rate=share.rate,
                 running=running,
                 running_p95=high,
-                busy=max(prefill_busy, running / max_running, _capacity_used(steps, shares, max_running)),
+                busy=busy,
                 ttft_mean=overhead + mean + wait,
                 ttft_p95=overhead + prefill_ms(steps, share.lengths.prompt_p95, share.lengths.hit) + tail,
                 tpot_mean=tpot,

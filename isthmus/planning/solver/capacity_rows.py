@@ -11,7 +11,7 @@ Loads are measured in replicas of a column. With `n` replicas, `t` of which may 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from isthmus.planning.catalogues import aws_instances
@@ -32,17 +32,25 @@ EC2_QUOTAS = {"g": "Running On-Demand G and VT instances", "p": "Running On-Dema
 
 
 def add_capacity_rows(
-    rows: Rows, problem: Problem, loads: Mapping[Column, Mapping[int, float]]
+    rows: Rows,
+    problem: Problem,
+    loads: Mapping[Column, Mapping[int, float]],
+    used: Mapping[str, int],
 ) -> tuple[dict[Column, int], dict[Column, list[int]]]:
     """Add all rows, and return the variable of each column's replicas, and those of its dedicated hardware.
 
-    `loads`: by column, the variable of each choice and its load.
+    `loads`: by column, the variable of each choice and its load. `used`: by site, the variable that is 1 if it is used
+    at all; its pools then serve as much of their GPUs as it is used, which bounds tighter.
     """
     counts: dict[Column, int] = {}
     for column, terms in loads.items():
         counts[column] = _add_replica_rows(rows, problem, column, terms)
     unit_variables = _add_shared_hardware_rows(rows, problem, counts)
-    _add_pool_rows(rows, problem, counts, unit_variables)
+    for site, terms, most in _pool_rows(problem, counts, unit_variables):
+        if site in used:
+            rows.at_most({**terms, used[site]: -float(most)})
+        else:
+            rows.at_most(terms, most)
     _add_quota_rows(rows, problem, unit_variables)
     _add_packing_cuts(rows, problem, counts)
     dedicated = {
@@ -163,13 +171,10 @@ def _add_shared_hardware_rows(
     return unit_variables
 
 
-def _add_pool_rows(
-    rows: Rows,
-    problem: Problem,
-    counts: Mapping[Column, int],
-    unit_variables: Mapping[SharedHardware, list[int]],
-) -> None:
-    """Limit the GPUs of each pool, and of its nodes for each size of replica."""
+def _pool_rows(
+    problem: Problem, counts: Mapping[Column, int], unit_variables: Mapping[SharedHardware, list[int]]
+) -> Iterator[tuple[str, dict[int, float], int]]:
+    """Yield what each pool's GPUs carry, and its nodes for each size of replica: site, use and the most of it."""
     whole_gpu_columns: dict[tuple[str, str], list[Column]] = {}
     cut_gpus: dict[tuple[str, str], list[int]] = {}
     for column in counts:
@@ -185,7 +190,7 @@ def _add_pool_rows(
         site, pool = hardware.find_pool(problem.requirements, *key)
         free = hardware.usable_gpus(site, pool)
         gpu_use = {counts[column]: float(column.degree * column.nodes) for column in columns}
-        rows.at_most({**gpu_use, **dict.fromkeys(cut_gpus.get(key, []), 1.0)}, sum(free))
+        yield site.name, {**gpu_use, **dict.fromkeys(cut_gpus.get(key, []), 1.0)}, sum(free)
         for degree in sorted({column.degree for column in columns} - {1}):
             # Replicas of at least this size share nodes, and each node holds a limited number.
             large_replicas = {
@@ -193,7 +198,7 @@ def _add_pool_rows(
                 for column in columns
                 if column.degree >= degree
             }
-            rows.at_most(large_replicas, sum(gpus // degree for gpus in free))
+            yield site.name, large_replicas, sum(gpus // degree for gpus in free)
 
 
 def _add_quota_rows(rows: Rows, problem: Problem, unit_variables: Mapping[SharedHardware, list[int]]) -> None:

@@ -28,6 +28,7 @@ from isthmus.planning.solver.problem import Choice, LikelyChoices, Problem, Solu
 if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Workload
     from isthmus.contracts.requirements.sites import Link
+    from isthmus.planning.sizing.fit import Fit
 
 PEAK_PARTS = (0.75, 0.5, 0.25)
 """Parts of the peak that GPUs carry if the rest may overflow to an API."""
@@ -89,7 +90,9 @@ def _likely_choices(problem: Problem, choices: Mapping[str, Sequence[Choice]]) -
         milp = _Program(replace(problem, cuts=[], crowds=[]), choices)
         watch.say(f"compares {sum(map(len, choices.values())):,} options of {len(choices)} workloads")
         near_tie_pct = 0.0 if problem.least_only else problem.requirements.objective.near_tie_pct
-        relaxation = generation.relax(milp.rows, milp.endpoints(), milp.needed_together, near_tie_pct)
+        relaxation = generation.relax(
+            milp.rows, milp.endpoints(), milp.carried_together, near_tie_pct, milp.counted
+        )
         if relaxation is None:
             return None
         problem.likely = milp.likely(relaxation)
@@ -139,6 +142,8 @@ class _Program:
         self._by_index: dict[int, tuple[Workload, Choice]] = {}
         self._original: dict[int, Choice] = {}
         """By variable, the choice whatever stricter `survive` it is put on."""
+        self._carried: dict[tuple[Fit, tuple[tuple[str, float], ...], float], bool] = {}
+        """What was computed of `carried_together`: fit, workloads with their part, and limit."""
         self._asked: dict[Column, set[int]] = {}
         for options in problem.options.by_workload.values():
             for option in options:
@@ -147,8 +152,10 @@ class _Program:
                     levels.add(SURVIVES.index(option.column.survive))
         self._loads_by_column = self._loads()
         self._endpoint_columns = list(self._loads_by_column)
+        self._endpoint_fits = [problem.options.fit(column) for column in self._endpoint_columns]
+        self._used_sites = self._site_variables() if self._is_large else {}
         self._counts, self._dedicated = capacity_rows.add_capacity_rows(
-            self.rows, problem, self._loads_by_column
+            self.rows, problem, self._loads_by_column, self._used_sites
         )
         self._crowded()
         self._fixed()
@@ -226,8 +233,8 @@ class _Program:
                 if isinstance(choice.option, OnGpus) and choice.option.site == site.name
             ]
             if isinstance(site, OnPremSite):
-                monthly_usd = monthly_costs.site_cost(site, self.requirements.objective.cost_basis)
-                self._once(monthly_usd, [index for _, index in on_gpus])
+                users = [index for _, index in on_gpus]
+                self._once(self._site_cost(site), users, self._used_sites.get(site.name))
         self._fixed_in_aws()
         homes = {
             workload.sensitivity: gateway_sites.home_site(self.requirements, workload.sensitivity)
@@ -243,6 +250,11 @@ class _Program:
                 )
             ]
             self._once(link.usd_per_month, users)
+
+    @property
+    def counted(self) -> list[int]:
+        """Variables of which the relaxed program likes parts: which sites are used."""
+        return [*self._used_sites.values()]
 
     def _fixed_in_aws(self) -> None:
         """Add the fixed parts of AWS sites. Parts with the same condition are paid once if any placement meets it."""
@@ -260,10 +272,23 @@ class _Program:
             }
             self._once(usd, sorted(indices))
 
-    def _once(self, cost: float, users: Sequence[int]) -> None:
+    def _site_cost(self, site: OnPremSite) -> float:
+        return monthly_costs.site_cost(site, self.requirements.objective.cost_basis)
+
+    def _site_variables(self) -> dict[str, int]:
+        """Add a variable for each on-prem site with costs of its own: whether it is used at all."""
+        return {
+            site.name: self.rows.variable(0, 1, cost)
+            for site in self.requirements.sites
+            if isinstance(site, OnPremSite) and (cost := self._site_cost(site))
+        }
+
+    def _once(self, cost: float, users: Sequence[int], used: int | None = None) -> None:
+        """Add a cost that is paid once if one of the variables is used. `used`: the variable that says so."""
         if not cost or not users:
             return
-        used = self.rows.variable(0, 1, cost)
+        if used is None:
+            used = self.rows.variable(0, 1, cost)
         if not self._is_large:
             for index in users:
                 self.rows.at_most({index: 1.0, used: -1.0})
@@ -330,20 +355,21 @@ class _Program:
             units=[hardware.dedicated_units(column, count) for count in counts],
         )
 
-    def needed_together(self, number: int, members: tuple[int, ...], least: int, limit: float) -> int:
-        """Return the replicas that workloads need on an endpoint that they share.
-
-        `least`: those that their loads add up to, which carry `limit` times the load of one.
-        """
+    def carried_together(self, number: int, members: tuple[int, ...], limit: float) -> bool:
+        """Whether replicas of an endpoint that carry `limit` times the load of one carry workloads that share them."""
         column = self._endpoint_columns[number]
         chosen = [self._by_index[index] for index in members]
-        sharers = shared_load.Sharers(
-            column, [workload.name for workload, _ in chosen], [choice for _, choice in chosen]
-        )
-        if shared_load.carried_by(self.requirements, self.problem.options, sharers, limit):
-            return least
-        load = shared_load.shared_replicas(self.requirements, self.problem.options, sharers)
-        return capacity_rows.least_replicas(self.requirements, column, load)
+        # The same model on the same hardware elsewhere carries as much.
+        shares = tuple((workload.name, choice.part) for workload, choice in chosen)
+        key = self._endpoint_fits[number], shares, limit
+        if key not in self._carried:
+            sharers = shared_load.Sharers(
+                column, [workload.name for workload, _ in chosen], [choice for _, choice in chosen]
+            )
+            self._carried[key] = shared_load.carried_by(
+                self.requirements, self.problem.options, sharers, limit
+            )
+        return self._carried[key]
 
     def likely(self, relaxation: Relaxation) -> LikelyChoices:
         """Return the choices with the lowest penalties, those of the relaxation's plan, and one with the best score."""

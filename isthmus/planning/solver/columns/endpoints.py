@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+
+TOLERANCE = 1e-9
+"""Of loads and savings."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +29,14 @@ class Endpoint:
     units: Sequence[Sequence[int]] = ()
     """Values of those variables with 1, 2, … replicas."""
 
+    def load(self, members: Sequence[int]) -> float:
+        """Replicas that members need, each alone."""
+        loads = dict(zip(self.members, self.loads, strict=True))
+        return math.fsum(loads[index] for index in members)
+
     def replicas_for(self, load: float) -> int | None:
         """The fewest replicas for a load; None if no number carries it."""
-        return next((count for count, limit in enumerate(self.limits, 1) if limit >= load - 1e-9), None)
+        return next((count for count, limit in enumerate(self.limits, 1) if limit >= load - TOLERANCE), None)
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,6 @@ class Pattern:
     """Variables, sorted."""
 
 
-Needed = Callable[[int, tuple[int, ...], int, float], int]
-"""Gives the replicas that members of an endpoint need together, as they slow each other down: from the endpoint's
-number, the members, the replicas that their loads add up to, and the load that so many carry."""
+Carried = Callable[[int, tuple[int, ...], float], bool]
+"""Tells whether an endpoint carries members together, although they slow each other down: from the endpoint's number,
+the members, and the load that its replicas carry."""

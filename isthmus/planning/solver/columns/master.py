@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from isthmus.planning.solver import silent
-from isthmus.planning.solver.columns.endpoints import Endpoint, Needed, Pattern
+from isthmus.planning.solver.columns.endpoints import TOLERANCE, Carried, Endpoint, Pattern
 from isthmus.planning.solver.milp import Row, Rows, add_rows
 
 FIRST_PATTERNS = 5
 """Patterns of a workload alone with which the master begins."""
-MISSING = 50
-"""To leave a workload out costs so many times its dearest first pattern."""
+MISSING, LEAST_MISSING = 10, 1e7
+"""To leave a workload out costs so many times all workloads alone, each in its cheapest place; at least the second, in
+USD a month, because hardware that several share is not in the first."""
+MAX_ITERATIONS = 20_000
+"""Of the simplex method from the last basis; after them it begins anew, because it may be in a cycle."""
 
 
 @dataclass
@@ -26,13 +29,16 @@ class Master:
     rows: Rows
     """The whole program, with a block for each endpoint's variables."""
     endpoints: Sequence[Endpoint]
-    needed_together: Needed
+    carried_together: Carried
     patterns: list[Pattern] = field(default_factory=list)
+    cost: float = 0.0
+    """USD a month of the relaxed program."""
     reduced: Any = None
     """What each variable of an endpoint costs at the present shadow prices."""
     _known: set[Pattern] = field(default_factory=set)
     _counts: dict[tuple[int, tuple[int, ...]], int | None] = field(default_factory=dict)
-    """What was computed of `needed_together`; None: more than the endpoint can have."""
+    """Replicas that members need together; None: more than the endpoint can have."""
+    _carried: dict[tuple[int, tuple[int, ...], int], bool] = field(default_factory=dict)
     _once: dict[int, int] = field(default_factory=dict)
     """Endpoint → the row that allows it one pattern. Only endpoints that would have several have such a row."""
     _surcharges: dict[int, float] = field(default_factory=dict)
@@ -48,6 +54,8 @@ class Master:
         self._integer = int(highspy.HighsVarType.kInteger)
         self._continuous = int(highspy.HighsVarType.kContinuous)
         self._optimal = highspy.HighsModelStatus.kOptimal
+        self._interrupted = highspy.HighsModelStatus.kIterationLimit
+        self._unlimited = int(highspy.kHighsIInf)
         self._add_static_part()
         self._index_members()
         self._add_first_patterns()
@@ -85,6 +93,7 @@ class Master:
         )
         self.solver.changeColsCost(count, np.arange(count, dtype=np.int32), self.costs[self.static])
         add_rows(self.solver, static_rows)
+        self._linking = len(linking)
         self.short = [number for number, (low, _, _) in enumerate(linking) if low > 0]
         """Rows that need something, which may be missing at a price above every other."""
 
@@ -93,10 +102,12 @@ class Master:
         endpoints = self.endpoints
         members = [index for endpoint in endpoints for index in endpoint.members]
         self.members = np.array(members, dtype=np.int32)
+        self._member_rows = np.array([self.row_of(index) for index in members], dtype=np.int32)
         self._member_loads = np.array([load for endpoint in endpoints for load in endpoint.loads])
         sizes = [len(endpoint.members) for endpoint in endpoints]
         self._member_endpoints = np.repeat(np.arange(len(endpoints)), sizes)
         self._replicas = np.array([endpoint.replicas for endpoint in endpoints], dtype=np.int32)
+        self._most_replicas = np.array([self.rows.upper(endpoint.replicas) for endpoint in endpoints])
         # An endpoint without dedicated hardware has its replicas here, with the part 0.
         units = [tuple(endpoint.dedicated) or (endpoint.replicas,) for endpoint in endpoints]
         self._first_units = np.array([variables[0] for variables in units], dtype=np.int32)
@@ -118,9 +129,9 @@ class Master:
             cover = by_row.setdefault(self.row_of(pattern.members[0]), [])
             if len(cover) < FIRST_PATTERNS:
                 cover.append(pattern)
+        cheapest = math.fsum(min(prices[pattern] for pattern in patterns) for patterns in by_row.values())
         for number in self.short:
-            dearest = max((prices[pattern] for pattern in by_row.get(number, [])), default=1e6)
-            self.solver.addCol(MISSING * dearest + 1.0, 0.0, self.infinity, 1, [number], [1.0])
+            self.solver.addCol(max(MISSING * cheapest, LEAST_MISSING), 0.0, self.infinity, 1, [number], [1.0])
         self.add(pattern for patterns in by_row.values() for pattern in patterns)
 
     @property
@@ -196,18 +207,24 @@ class Master:
             return self.price(pattern)
         return -math.fsum(self._scores[index] for index in pattern.members)
 
+    def carries(self, number: int, members: tuple[int, ...], count: int) -> bool:
+        """Whether so many replicas of an endpoint carry members together."""
+        key = number, members, count
+        if key not in self._carried:
+            endpoint, limit = self.endpoints[number], self.endpoints[number].limits[count - 1]
+            self._carried[key] = endpoint.load(members) <= limit + TOLERANCE and (
+                len(members) < 2 or self.carried_together(number, members, limit)
+            )
+        return self._carried[key]
+
     def needed(self, number: int, members: tuple[int, ...]) -> int | None:
         """The replicas that members need together; None if the endpoint cannot have so many."""
         if (number, members) not in self._counts:
             endpoint = self.endpoints[number]
-            loads = dict(zip(endpoint.members, endpoint.loads, strict=True))
-            count = endpoint.replicas_for(math.fsum(loads[index] for index in members))
-            if count is not None and len(members) > 1:
-                limit = endpoint.limits[count - 1]
-                count = max(count, self.needed_together(number, members, count, limit))
-            while count is not None and (count > len(endpoint.limits) or endpoint.limits[count - 1] <= 0):
-                count = count + 1 if count < len(endpoint.limits) else None
-            self._counts[number, members] = count
+            least = endpoint.replicas_for(endpoint.load(members)) or len(endpoint.limits) + 1
+            counts = [count for count, limit in enumerate(endpoint.limits, 1) if count >= least and limit > 0]
+            place = first_that_passes(len(counts), lambda place: self.carries(number, members, counts[place]))
+            self._counts[number, members] = None if place is None else counts[place]
         return self._counts[number, members]
 
     def crowd(self, number: int, members: tuple[int, ...], count: int) -> tuple[tuple[int, ...], int | None]:
@@ -215,8 +232,7 @@ class Master:
         part = members
         for index in members:
             smaller = tuple(member for member in part if member != index)
-            needed = self.needed(number, smaller) if smaller else 1
-            if needed is None or needed > count:
+            if smaller and not self.carries(number, smaller, count):
                 part = smaller
         return part, self.needed(number, part)
 
@@ -224,10 +240,15 @@ class Master:
 
     def solve(self) -> float | None:
         """Solve the relaxed program for its cost and its shadow prices. None if it is infeasible."""
+        self.solver.setOptionValue("simplex_iteration_limit", MAX_ITERATIONS)
         self.solver.run()
+        self.solver.setOptionValue("simplex_iteration_limit", self._unlimited)
+        if self.solver.getModelStatus() == self._interrupted:
+            self.solver.clearSolver()
+            self.solver.run()
         if self.solver.getModelStatus() != self._optimal:
             return None
-        cost = float(self.solver.getInfo().objective_function_value)
+        self.cost = float(self.solver.getInfo().objective_function_value)
         duals = np.array(self.solver.getSolution().row_dual)
         self._surcharges = {number: -float(duals[row]) for number, row in self._once.items()}
         priced = np.bincount(
@@ -236,7 +257,7 @@ class Master:
             minlength=len(self.costs),
         )
         self.reduced = self.costs - priced
-        return cost
+        return self.cost
 
     def gains(self) -> tuple[Any, Any]:
         """By member and by endpoint, what it saves at the shadow prices if replicas came in fractions: at most that."""
@@ -248,6 +269,19 @@ class Master:
             self._member_endpoints, weights=np.maximum(gains, 0.0), minlength=len(self.endpoints)
         )
         return gains, sums
+
+    def missing(self, at_most: Any) -> float:
+        """What all patterns of a plan together could save at the shadow prices: at most that.
+
+        `at_most`: by endpoint, what one of its patterns saves. Each pattern has a workload of its own that pays for it
+        in part, so a plan saves for each workload at most what the best endpoint for it does.
+        """
+        pays = self.reduced[self.members] < 0
+        by_row = np.zeros(self._linking)
+        np.maximum.at(by_row, self._member_rows[pays], at_most[self._member_endpoints[pays]])
+        # Rows that are met with equality can price a replica below nothing.
+        beyond = np.maximum(0.0, -self.reduced[self._replicas]) @ self._most_replicas
+        return float(min(at_most.sum(), by_row.sum()) + beyond)
 
     def prices(self, number: int) -> list[float]:
         """What 1, 2, … replicas of an endpoint cost at the shadow prices, with their dedicated hardware."""
@@ -261,16 +295,26 @@ class Master:
             for count, parts in enumerate(endpoint.units, 1)
         ]
 
+    def count(self, variables: Sequence[int]) -> int:
+        """Add a row for the sum of variables of no endpoint, without limits, and return it."""
+        row = self.solver.getNumRow()
+        places = [self.static.index(variable) for variable in variables]
+        self.solver.addRow(-self.infinity, self.infinity, len(places), places, [1.0] * len(places))
+        return row
+
+    def limit(self, row: int, low: float, high: float) -> None:
+        """Limit a row that `count` added."""
+        self.solver.changeRowBounds(row, max(low, -self.infinity), min(high, self.infinity))
+
+    def sum_of(self, variables: Sequence[int]) -> float:
+        """The sum of variables of no endpoint in the present solution."""
+        values = self.solver.getSolution().col_value
+        return math.fsum(values[self.static.index(variable)] for variable in variables)
+
     def is_short(self) -> bool:
         """Whether the relaxed program leaves out what a row needs."""
         first = len(self.static)
         return sum(self.solver.getSolution().col_value[first : self.first_pattern]) > 1e-6
-
-    def raise_missing(self, factor: float) -> None:
-        """Make it dearer to leave something out."""
-        costs = self.solver.getLp().col_cost_
-        for index in range(len(self.static), self.first_pattern):
-            self.solver.changeColCost(index, costs[index] * factor)
 
     def allow_missing(self, *, is_allowed: bool) -> None:
         """Whether something may be left out."""
@@ -341,6 +385,24 @@ def _is_linking(terms: Mapping[int, float], blocks: Sequence[Any]) -> bool:
     first = next(iter(terms), None)
     block = None if first is None else blocks[first]
     return block is None or any(blocks[index] != block for index in terms)
+
+
+def first_that_passes(count: int, passes: Callable[[int], bool]) -> int | None:
+    """The first of so many places that passes, where all after it pass too; None if none does.
+
+    It is sought near the beginning first.
+    """
+    low, high, step = -1, 0, 1
+    while high < count and not passes(high):
+        low, high, step = high, high + step, 2 * step
+    if high >= count:
+        high = count - 1
+        if low == high or not passes(high):
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if passes(middle) else (middle, high)
+    return high
 
 
 def _best_share(limits: Sequence[float]) -> float:

@@ -1,7 +1,8 @@
-"""Chooses whole patterns for a plan: class by class, then class by class again with workloads that may move."""
+"""Chooses whole patterns for a plan: one after another, then class by class again with workloads that may move."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,10 +14,14 @@ from isthmus.planning.solver.columns.master import Master
 
 MAX_NODES, GAP = 40, 0.001
 """At which the search for a part of a plan ends."""
+NEARLY, PART = 0.99, 1e-6
+"""A pattern of which the relaxed program has so much is taken as a whole; less than the second is nothing."""
+DEARER, MAX_FIXED = 0.003, 1000
+"""A pattern that makes the program dearer by more than this share is left out; at most so many steps."""
 IMPROVEMENTS = 3
 """Times that each class is chosen anew."""
-LEAST_GAIN = 1e-9
-"""Share of the cost that a change must gain."""
+LEAST_GAIN, CYCLE_GAIN = 1e-9, 1e-3
+"""Share of the cost that a change must gain, and all classes together to be chosen once more."""
 MAX_REPEATS = 6
 """Times that a plan is sought again because an endpoint had several patterns."""
 
@@ -33,7 +38,59 @@ class Chosen:
 
 
 def first_plan(master: Master) -> Chosen | None:
-    """Choose whole patterns class by class, while those of later classes stay parts. None if no choice was found."""
+    """Choose whole patterns one after another, or class by class if that gives no plan. None if no choice was found."""
+    groups = {master.group(pattern) for pattern in master.patterns}
+    master.solve()
+    # An endpoint of which the relaxed program has parts of several patterns would get several.
+    master.forbid_several([min(1.0, value * 1e6) for value in master.solver.getSolution().col_value])
+    _fix_patterns(master)
+    chosen = None if master.is_short() else _choose(master, groups)
+    _bound(master, master.patterns, 0.0, master.infinity)
+    return chosen or _class_by_class(master)
+
+
+def _fix_patterns(master: Master) -> None:
+    """Fix the patterns that the relaxed program has nearly as a whole, and solve it again, until all are whole.
+
+    A pattern that makes the program much dearer is left out instead.
+    """
+    values, cost = _parts(master)
+    most_dearer = DEARER * abs(cost)
+    fixed: set[Pattern] = set()
+    for _ in range(MAX_FIXED):
+        parts = sorted(((-value, place) for place, value in values.items()))
+        open_parts = [(-value, master.patterns[place]) for value, place in parts]
+        open_parts = [(value, pattern) for value, pattern in open_parts if pattern not in fixed]
+        if not open_parts:
+            break
+        nearly = [pattern for value, pattern in open_parts if value >= NEARLY]
+        for batch in (nearly, [open_parts[0][1]]):
+            if not batch:
+                continue
+            _bound(master, batch, 1.0, 1.0)
+            after, cost_after = _parts(master)
+            if cost_after <= cost + most_dearer:
+                fixed |= set(batch)
+                values, cost = after, cost_after
+                break
+            _bound(master, batch, 0.0, master.infinity)
+        else:
+            _bound(master, [open_parts[0][1]], 0.0, 0.0)
+            values, cost = _parts(master)
+
+
+def _parts(master: Master) -> tuple[dict[int, float], float]:
+    """Solve the relaxed program. Returns its patterns by place, and its cost; infinite if it has none."""
+    while (cost := master.solve()) is not None:
+        solution = master.solver.getSolution().col_value
+        if not master.forbid_several(solution):
+            parts = np.array(solution[master.first_pattern :])
+            return {int(place): float(parts[place]) for place in np.flatnonzero(parts > PART)}, cost
+    return {}, math.inf
+
+
+def _class_by_class(master: Master) -> Chosen | None:
+    """Choose whole patterns class by class, while those of later classes stay parts."""
     groups = sorted({master.group(pattern) for pattern in master.patterns})
     chosen: Chosen | None = None
     kept: list[Pattern] = []
@@ -42,25 +99,29 @@ def first_plan(master: Master) -> Chosen | None:
         if chosen is None:
             break
         kept = [pattern for pattern in chosen.patterns if master.group(pattern) in groups[: number + 1]]
-        _keep(master, kept, is_kept=True)
-    _keep(master, kept, is_kept=False)
+        _bound(master, kept, 1.0, master.infinity)
+    _bound(master, kept, 0.0, master.infinity)
     return chosen
 
 
 def improve(master: Master, chosen: Chosen) -> Chosen:
     """Choose the endpoints of one class anew while the others stay, class by class."""
     groups = sorted({master.group(pattern) for pattern in chosen.patterns})
-    for group in groups * IMPROVEMENTS:
-        if watch.is_ending():
+    for _ in range(IMPROVEMENTS):
+        before = chosen.cost
+        for group in groups:
+            if watch.is_ending():
+                return chosen
+            others = [pattern for pattern in chosen.patterns if master.group(pattern) != group]
+            own = [pattern for pattern in chosen.patterns if master.group(pattern) == group]
+            master.add(_neighbours(master, own))
+            _bound(master, others, 1.0, 1.0)
+            again = _choose(master, groups, chosen.values)
+            _bound(master, others, 0.0, master.infinity)
+            if again is not None and again.cost < chosen.cost - LEAST_GAIN * abs(chosen.cost):
+                chosen = again
+        if before - chosen.cost <= CYCLE_GAIN * abs(before):
             break
-        others = [pattern for pattern in chosen.patterns if master.group(pattern) != group]
-        own = [pattern for pattern in chosen.patterns if master.group(pattern) == group]
-        master.add(_neighbours(master, own))
-        _keep(master, others, is_kept=True)
-        again = _choose(master, groups, chosen.values)
-        _keep(master, others, is_kept=False)
-        if again is not None and again.cost < chosen.cost - LEAST_GAIN * abs(chosen.cost):
-            chosen = again
     return chosen
 
 
@@ -82,7 +143,7 @@ def _choose(master: Master, whole: Container[str], start: Sequence[float] | None
             is_solved = solver.getInfo().primal_solution_status == 2
             break
     solution = list(solver.getSolution().col_value)
-    cost = float(solver.getInfo().objective_function_value)
+    cost = float(np.array(solver.getLp().col_cost_) @ np.array(solution)) if solution else math.inf
     master.relax()
     master.allow_missing(is_allowed=True)
     if not is_solved:
@@ -91,12 +152,12 @@ def _choose(master: Master, whole: Container[str], start: Sequence[float] | None
     return Chosen(cost, solution, [pattern for pattern, value in parts if value > 0.5])
 
 
-def _keep(master: Master, patterns: Iterable[Pattern], *, is_kept: bool) -> None:
+def _bound(master: Master, patterns: Iterable[Pattern], low: float, high: float) -> None:
+    """Bound how often each of these patterns is chosen."""
     wanted = set(patterns)
     for place, pattern in enumerate(master.patterns):
         if pattern in wanted:
-            low = 1.0 if is_kept else 0.0
-            master.solver.changeColBounds(master.first_pattern + place, low, master.infinity)
+            master.solver.changeColBounds(master.first_pattern + place, low, high)
 
 
 def _neighbours(master: Master, patterns: Sequence[Pattern]) -> Iterator[Pattern]:
