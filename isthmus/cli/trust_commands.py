@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from isthmus.contracts.reports.findings import Finding
     from isthmus.contracts.trust import Kind
     from isthmus.engine.project.project import Project, Stack
-    from policies.evaluation.wanted_entries import Wanted
+    from policies.evaluation.wanted_entries import Proposal, Wanted
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -46,7 +46,8 @@ def propose(
     from isthmus.engine.project import project as projects
 
     chosen = projects.find_project(project)
-    entries, staying, together = _wanted_entries(chosen.chosen(stacks))
+    proposal = _proposal(chosen.chosen(stacks))
+    entries = dict(proposal.entries)
     if base is not None:
         entries = _without_covered(entries | _entries_of_change(chosen, stacks, base))
     if not entries:
@@ -58,13 +59,13 @@ def propose(
             f"{count} for {FILE}, beside Pulumi.yaml. Write why each is trusted and who answers for it.",
             markup=False,
         )
-    for (kind, value), members in together.items():
+    for (kind, value), members in proposal.together.items():
         texts = ", ".join(text for _, text in members)
         console.err().print(
             f"One entry would do for {texts}: {kind}: {value}. It also trusts all later ones of these types.",
             markup=False,
         )
-    if staying:
+    if staying := proposal.staying:
         many = "1 finding stays" if len(staying) == 1 else f"{len(staying)} findings stay"
         rules = ", ".join(dict.fromkeys(finding.policy for finding in staying))
         console.err().print(f"{many}, for which no entry is proposed (docs/trust.md): {rules}", markup=False)
@@ -96,16 +97,14 @@ def pin(stack: StackName, project: ProjectDir = None) -> None:
     )
 
 
-def _wanted_entries(
-    stacks: Iterable[Stack],
-) -> tuple[dict[Wanted, str], list[Finding], dict[Wanted, Sequence[Wanted]]]:
-    """The entries that the stacks lack, each with why; what stops them all the same; and wider entries for several."""
+def _proposal(stacks: Iterable[Stack]) -> Proposal:
+    """What all of these stacks lack."""
     from datetime import UTC, datetime
 
     from isthmus.engine.policy import evaluation as policy_evaluation
     from isthmus.engine.render import rendering
+    from policies.evaluation import wanted_entries
     from policies.evaluation.evaluation import subject_of
-    from policies.evaluation.wanted_entries import propose as propose_entries
 
     entries: dict[Wanted, str] = {}
     together: dict[Wanted, Sequence[Wanted]] = {}
@@ -121,11 +120,11 @@ def _wanted_entries(
         resources = [resource for part in rendered.values() for resource in part.resources]
         settings = policy_evaluation.settings(members)
         subject = subject_of(resources, stack.platform(), settings, datetime.now(UTC).date())
-        proposal = propose_entries(subject, stack.family)
+        proposal = wanted_entries.propose(subject, stack.family)
         entries |= proposal.entries
         staying += proposal.staying
         together |= proposal.together
-    return entries, staying, together
+    return wanted_entries.Proposal(entries, staying, together)
 
 
 def _entries_of_change(project: Project, stacks: Sequence[str], base: str) -> dict[tuple[Kind, str], str]:

@@ -20,6 +20,8 @@ from policies.rules.rule import Subject, Violation
 
 Wanted = tuple[Kind, str]
 """Kind and value of an entry."""
+Judged = tuple[Finding, Wanted | None]
+"""A finding, and the entry that would allow it."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +33,15 @@ class Proposal:
     staying: Sequence[Finding]
     """Findings that stop a change, and for which no entry is proposed."""
     together: Mapping[Wanted, Sequence[Wanted]]
-    """Entry that would allow the same as several others together, and more → those."""
+    """Wider entry → the entries that it would replace."""
 
 
 def propose(subject: Subject, stack: str = "") -> Proposal:
     """The entries that a stack lacks, and what they leave."""
     whole: dict[Wanted, str] = {}
-    while found := _whole_entry(subject, stack):
-        (entry, why), subject = found
+    judged = judge_subject(subject, stack)
+    while better := _with_whole_entry(subject, stack, judged):
+        entry, why, subject, judged = better
         whole[entry] = why
     violations = [violation for violation in violations_of(subject) if violation.entry]
     entries: dict[Wanted, str] = {}
@@ -46,7 +49,6 @@ def propose(subject: Subject, stack: str = "") -> Proposal:
         if violation.entry:
             entries.setdefault(violation.entry, violation.message)
     entries = whole | _needed_entries(violations, entries)
-    judged = judge_subject(subject, stack)
     return Proposal(
         dict(sorted(entries.items(), key=lambda entry: (KINDS.index(entry[0][0]), entry[0][1]))),
         blocking_findings(finding for finding, entry in judged if entry is None),
@@ -54,15 +56,21 @@ def propose(subject: Subject, stack: str = "") -> Proposal:
     )
 
 
-def _whole_entry(subject: Subject, stack: str) -> tuple[tuple[Wanted, str], Subject] | None:
-    """The first entry that trusts a part of own code as a whole and leaves fewer findings; None if there is none."""
-    stopping = _stopping(subject, stack)
-    for (kind, value), why in _parts(subject) if stopping else ():
-        if subject.trusts_exactly(kind, value):
+def _with_whole_entry(
+    subject: Subject, stack: str, judged: Sequence[Judged]
+) -> tuple[Wanted, str, Subject, Sequence[Judged]] | None:
+    """Trust the first part of own code that one entry covers as a whole, if that leaves fewer findings.
+
+    Returns the entry, why, and the subject that trusts it, judged; None if no entry does so.
+    """
+    stopping = _stopping(judged)
+    for entry, why in _parts(subject) if stopping else ():
+        if subject.trusts_exactly(*entry):
             continue
-        trusting = _trusting(subject, kind, value)
-        if _stopping(trusting, stack) < stopping:
-            return ((kind, value), why), trusting
+        trusting = _trusting(subject, *entry)
+        judged_again = judge_subject(trusting, stack)
+        if _stopping(judged_again) < stopping:
+            return entry, why, trusting, judged_again
     return None
 
 
@@ -93,9 +101,9 @@ def _has_class(namespace: Resource) -> bool:
     return isinstance(labels, Mapping) and bool(labels.get(CLASS))
 
 
-def _stopping(subject: Subject, stack: str) -> frozenset[tuple[str, str, str]]:
-    """What stops a change. An entry leaves a part of it, or what it leaves is something else."""
-    findings = blocking_findings(finding for finding, _ in judge_subject(subject, stack))
+def _stopping(judged: Sequence[Judged]) -> frozenset[tuple[str, str, str]]:
+    """Rule, resource and message of what stops a change."""
+    findings = blocking_findings(finding for finding, _ in judged)
     return frozenset((finding.policy, finding.urn, finding.message) for finding in findings)
 
 
@@ -107,18 +115,20 @@ def _trusting(subject: Subject, kind: Kind, value: str) -> Subject:
 
 
 def _together(violations: Sequence[Violation], entries: Mapping[Wanted, str]) -> dict[Wanted, list[Wanted]]:
-    """The group of types whose trust would allow what several entries do."""
-    found: dict[Wanted, list[Wanted]] = {}
+    """Groups of types, each with the entries that it would replace."""
+    groups: dict[Wanted, set[Wanted]] = {}
     for violation in violations:
-        for kind, value in violation.other_entries if violation.entry in entries else ():
-            if kind == "resource_types" and "/" in value and violation.entry is not None:
-                group = found.setdefault((kind, f"{value.partition('/')[0]}/*"), [])
-                group += [violation.entry] if violation.entry not in group else []
-    return {group: sorted(members) for group, members in found.items() if len(members) > 1}
+        if violation.entry is None or violation.entry not in entries:
+            continue
+        for kind, value in violation.other_entries:
+            if kind == "resource_types" and "/" in value:
+                group: Wanted = kind, f"{value.partition('/')[0]}/*"
+                groups.setdefault(group, set()).add(violation.entry)
+    return {group: sorted(members) for group, members in groups.items() if len(members) > 1}
 
 
 def _needed_entries(violations: Sequence[Violation], entries: Mapping[Wanted, str]) -> dict[Wanted, str]:
-    """The entries without those whose violations another one allows too: a wider value, or the type of an object."""
+    """Leave out entries whose violations another entry allows too: a wider value, or the type of an object."""
     needed = dict(entries)
     for entry in sorted(entries, key=lambda entry: (entry[0] != "objects", -len(entry[1]), entry)):
         others = [other for other in needed if other != entry]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.reports.findings import Finding, Silence
 from isthmus.engine.preview.assembly import Side
 from isthmus.engine.pull_request import base_and_head
@@ -138,7 +139,7 @@ def test_a_stricter_handling_table_in_the_base_refuses_the_data_path():
     declared_paths = data_paths(graph(), bank.platform())
     before, after = Side(requirements=strict), Side(plan, requirements, declared_paths)
     paths = base_and_head.worst_paths(
-        bank.platform(), before, bank.platform(), after, bank.rendered().resources
+        bank.platform(), before, bank.platform(), after, bank.rendered().resources, Settings()
     )
     (refused_path,) = [path for path in paths if path.verdict == "refused"]
     assert (refused_path.workload, refused_path.hops[-1].kind) == ("policy-assistant", "region")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench.large_plans import requirements_data
@@ -21,7 +21,7 @@ from isthmus.planning.options.option import BUILDS, Options, Rules
 from isthmus.planning.solver import program, shared_load, solution
 from isthmus.planning.solver.columns import generation, pattern_search
 from isthmus.planning.solver.columns.endpoints import Endpoint
-from isthmus.planning.solver.columns.master import Master, first_that_passes
+from isthmus.planning.solver.columns.master import Master
 from isthmus.planning.solver.problem import Problem
 from isthmus.planning.solver.watch import Watch, watching
 
@@ -219,10 +219,10 @@ def cheapest_sets(loads: list[float], values: list[float], limits: list[float], 
 AMOUNT = st.floats(0.01, 3, allow_nan=False)
 
 
-@given(st.lists(st.tuples(AMOUNT, AMOUNT), min_size=1, max_size=8), AMOUNT, st.integers(1, 6))
-def test_the_best_pattern_of_an_endpoint_saves_as_much_as_the_best_of_all_sets(
+def one_endpoint(
     items: list[tuple[float, float]], price: float, most: int
-) -> None:
+) -> tuple[Master, list[float], list[float], list[float]]:
+    """A program of one endpoint with shadow prices, and the loads and savings of its members, and its limits."""
     rows = program.Rows(gap=1e-7, nodes=1000)
     members = [rows.variable(0, 1, block="a") for _ in items]
     replicas = rows.variable(0, most, price, block="a")
@@ -233,6 +233,14 @@ def test_the_best_pattern_of_an_endpoint_saves_as_much_as_the_best_of_all_sets(
     master = Master(rows, [Endpoint(replicas, members, loads, limits)], lambda *_: True)
     master.cost = 1.0
     master.reduced = np.array([*(-value for value in values), price, *(0.0 for _ in items)])
+    return master, loads, values, limits
+
+
+@given(st.lists(st.tuples(AMOUNT, AMOUNT), min_size=1, max_size=8), AMOUNT, st.integers(1, 6))
+def test_the_best_pattern_of_an_endpoint_saves_as_much_as_the_best_of_all_sets(
+    items: list[tuple[float, float]], price: float, most: int
+) -> None:
+    master, loads, values, limits = one_endpoint(items, price, most)
     found = pattern_search.find_patterns(master, 0, pattern_search.Effort(60, 1024))
     best = cheapest_sets(loads, values, limits, price)
     assert found.at_most == pytest.approx(max(best, pattern_search.LEAST_SAVING), abs=1e-6)
@@ -245,13 +253,19 @@ def test_the_best_pattern_of_an_endpoint_saves_as_much_as_the_best_of_all_sets(
         assert max(savings) == pytest.approx(best, abs=1e-6)
 
 
-@given(st.integers(0, 40), st.integers(0, 45))
-def test_the_first_number_of_replicas_that_suffices_is_found(count: int, first: int) -> None:
-    tried: list[int] = []
-
-    def passes(place: int) -> bool:
-        tried.append(place)
-        return place >= first
-
-    assert first_that_passes(count, passes) == (first if first < count else None)
-    assert len(tried) <= 12
+@pytest.mark.parametrize("cells", [8, 1024])
+@example(items=[(0.9, 1.5)], price=1.0, most=1)  # it just fits, and no longer after rounding up
+@given(
+    items=st.lists(st.tuples(AMOUNT, AMOUNT), min_size=1, max_size=6),
+    price=AMOUNT,
+    most=st.integers(1, 4),
+)
+def test_the_bound_of_rounded_loads_is_no_lower_than_the_best_of_all_sets(
+    items: list[tuple[float, float]], price: float, most: int, cells: int
+) -> None:
+    master, loads, values, limits = one_endpoint(items, price, most)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pattern_search, "MAX_ITEMS", 0)
+        found = pattern_search.find_patterns(master, 0, pattern_search.Effort(60, cells))
+    assert found.at_most >= cheapest_sets(loads, values, limits, price) - 1e-6
+    assert all(pattern.members for pattern in found.patterns)

@@ -98,6 +98,7 @@ CASES = [
             [grant(allow("logs:PutLogEvents", "arn:aws:cloudwatch:::${logs.arn}:*"))],
             [grant(allow(_SCALES, _SCALING_GROUP))],
             [grant(allow(_SCALES, _SCALING_GROUP.replace("123456789012", "${aws.accountId}")))],
+            [grant(allow(_SCALES, _SCALING_GROUP.replace("eks-llm-1a2b", "eks-llm-*")))],
             [grant(allow(["ce:GetCostAndUsage", "tag:GetResources", "ssmmessages:OpenDataChannel"], "*"))],
         ],
     ),

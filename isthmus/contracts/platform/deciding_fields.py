@@ -105,7 +105,7 @@ FREE: Mapping[str, tuple[str, ...]] = {
         "gateways.workloads.calibrations.text",
         *_below("monitoring", "pod_monitors labels"),
     ),
-    "by which nodes fetch images, whose registries and digests are compared": (
+    "credentials for images; registries and digests of the images are compared": (
         *_below("images", "pull_secrets pull_secret"),
     ),
     "named with each group and permission set that has it, which `stated_values` compares": (

@@ -14,6 +14,7 @@ from isthmus.graph.resources.resources import Graph
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
+    from isthmus.contracts.policy_settings import Settings
     from isthmus.contracts.reports.findings import Finding
     from isthmus.engine.drift.kubernetes_objects import LiveObjects
     from isthmus.engine.project.project import Stack
@@ -46,17 +47,19 @@ class Live:
 
     def stood(self, stack: Stack, platform: Platform) -> DataPaths:
         """The data paths of the state, if nothing has drifted."""
-        data_paths = _data_paths(stack, self._before(), platform)
+        data_paths = _data_paths(self._before(), platform, judged.settings([stack]))
         return DataPaths(before=data_paths, after=data_paths)
 
     def judged(self, stack: Stack, platform: Platform) -> tuple[DataPaths, list[Finding]]:
         """Data paths before and after the drift, and the findings that the drift caused."""
-        before, after = self._before(), self._after()
+        before, after, settings = self._before(), self._after(), judged.settings([stack])
         data_paths = DataPaths(
-            before=_data_paths(stack, before, platform), after=_data_paths(stack, after, platform)
+            before=_data_paths(before, platform, settings), after=_data_paths(after, platform, settings)
         )
-        known_findings = {_finding_key(finding) for finding in judged.findings(stack, before, platform)}
-        findings = judged.findings(stack, after, platform)
+        known_findings = {
+            _finding_key(finding) for finding in judged.findings(stack, before, platform, settings)
+        }
+        findings = judged.findings(stack, after, platform, settings)
         return data_paths, [finding for finding in findings if _finding_key(finding) not in known_findings]
 
     def _before(self) -> list[Stated]:
@@ -77,8 +80,8 @@ class Live:
         return sorted([*stated, *self.foreign], key=lambda resource: resource.urn)
 
 
-def _data_paths(stack: Stack, resources: Sequence[Stated], platform: Platform) -> list[DataPath]:
-    resolving = judged.resolving(resources, platform, judged.settings([stack]))
+def _data_paths(resources: Sequence[Stated], platform: Platform, settings: Settings) -> list[DataPath]:
+    resolving = judged.resolving(resources, platform, settings)
     return paths.data_paths(Graph(resources), platform, resolving=resolving)
 
 

@@ -40,7 +40,7 @@ def findings_of_stack(
 
 
 def resolving(resources: Sequence[Resource], platform: Platform, policy_settings: Settings) -> frozenset[str]:
-    """Namespaces of trusted applications, whose pods may ask the cluster's resolvers."""
+    """Namespaces whose pods may ask the cluster's resolvers, because the trust file names their application."""
     from policies.evaluation import evaluation
     from policies.inputs.applications import namespaces_that_resolve
 

@@ -44,7 +44,7 @@ class Side:
     priced: bool = True
     """Whether the plan's prices apply to the built endpoints."""
     resolving: frozenset[str] = frozenset()
-    """Namespaces of trusted applications, whose pods may ask the cluster's resolvers."""
+    """Namespaces whose pods may ask the cluster's resolvers (`isthmus.engine.policy.evaluation.resolving`)."""
 
     def cost(self) -> Cost | None:
         return (

@@ -57,17 +57,15 @@ def worst_paths(
     head: Platform,
     head_side: Side,
     resources: Sequence[Resource],
-    base_settings: Settings | None = None,
+    base_settings: Settings,
 ) -> list[DataPath]:
     """The branch's data paths with the worse of both verdicts, plus paths of its plan that the base refuses.
 
-    `resources`: of the branch. `base_settings`: with the base's trust file; without them it trusts no application.
+    `resources`: of the branch. `base_settings`: with the base's trust file.
     """
     declared = declared_policy.with_declared_before(base, head)
     paths_by_id = {path.id: path for path in head_side.data_paths or []}
-    resolving = (
-        policy_evaluation.resolving(resources, declared.platform, base_settings) if base_settings else ()
-    )
+    resolving = policy_evaluation.resolving(resources, declared.platform, base_settings)
     for path in ways.data_paths(
         Graph(resources), declared.platform, stricter_classes=declared.held, resolving=resolving
     ):

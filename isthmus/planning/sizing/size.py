@@ -17,6 +17,7 @@ from isthmus.planning.sizing import load, memory, rounding, speed
 from isthmus.planning.sizing.load import Lengths, Served
 from isthmus.planning.sizing.memory import Memory, Settings
 from isthmus.planning.sizing.rounding import three_digits
+from isthmus.planning.sizing.searches import first_that_passes
 from isthmus.planning.sizing.speed import Speed
 
 DEGREES = (1, 2, 4, 8)
@@ -219,15 +220,8 @@ def _replicas_needed(question: Question, model_speed: Speed, max_running: float)
 
     if question.rate is None and question.callers is None:
         return 1 if is_enough(1) else None
-    low, high = 0, 1
-    while not is_enough(high):
-        low, high = high, high * 2
-        if high > MAX_REPLICAS:
-            return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if is_enough(middle) else (middle, high)
-    return high
+    place = first_that_passes(MAX_REPLICAS, lambda place: is_enough(place + 1))
+    return None if place is None else place + 1
 
 
 def _serve_at_load(

@@ -40,7 +40,7 @@ def add_capacity_rows(
     """Add all rows, and return the variable of each column's replicas, and those of its dedicated hardware.
 
     `loads`: by column, the variable of each choice and its load. `used`: by site, the variable that is 1 if it is used
-    at all; its pools then serve as much of their GPUs as it is used, which bounds tighter.
+    at all. Its pools have their GPUs times this variable, so a relaxed program pays for the part of a site it fills.
     """
     counts: dict[Column, int] = {}
     for column, terms in loads.items():

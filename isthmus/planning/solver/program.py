@@ -227,13 +227,12 @@ class _Program:
     def _fixed(self) -> None:
         """Add the costs of sites and links, which are paid once if they are used at all."""
         for site in self.requirements.sites:
-            on_gpus = [
-                (choice.option.column, index)
-                for _, choice, index in self._x
-                if isinstance(choice.option, OnGpus) and choice.option.site == site.name
-            ]
             if isinstance(site, OnPremSite):
-                users = [index for _, index in on_gpus]
+                users = [
+                    index
+                    for _, choice, index in self._x
+                    if isinstance(choice.option, OnGpus) and choice.option.site == site.name
+                ]
                 self._once(self._site_cost(site), users, self._used_sites.get(site.name))
         self._fixed_in_aws()
         homes = {
@@ -253,7 +252,7 @@ class _Program:
 
     @property
     def counted(self) -> list[int]:
-        """Variables of which the relaxed program likes parts: which sites are used."""
+        """Whether each site is used: variables that the relaxed program often splits."""
         return [*self._used_sites.values()]
 
     def _fixed_in_aws(self) -> None:

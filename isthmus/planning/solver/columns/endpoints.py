@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -31,8 +32,11 @@ class Endpoint:
 
     def load(self, members: Sequence[int]) -> float:
         """Replicas that members need, each alone."""
-        loads = dict(zip(self.members, self.loads, strict=True))
-        return math.fsum(loads[index] for index in members)
+        return math.fsum(self._load_of[index] for index in members)
+
+    @functools.cached_property
+    def _load_of(self) -> dict[int, float]:
+        return dict(zip(self.members, self.loads, strict=True))
 
     def replicas_for(self, load: float) -> int | None:
         """The fewest replicas for a load; None if no number carries it."""

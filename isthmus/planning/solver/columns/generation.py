@@ -62,8 +62,8 @@ def relax(
     """Bound a program and find a plan of it; None if it has none.
 
     `rows`: all rows, with a block for each endpoint's variables. `near_tie_pct`: by how much the plan may cost more
-    than the cheapest one that was found, for a better score. `counted`: variables of no endpoint that are 0 or 1, whose
-    sum bounds tighter as a whole number.
+    than the cheapest one that was found, for a better score. `counted`: variables of no endpoint that are 0 or 1;
+    that their sum is a whole number raises the bound.
     """
     master = Master(rows, endpoints, carried_together)
     bound = _generate(master)
@@ -97,13 +97,15 @@ def _with_whole_sum(master: Master, counted: Sequence[int], bound: float) -> tup
     bounds: list[float] = []
     plans: list[Chosen] = []
     for low, high in ((math.floor(total) + 1.0, math.inf), (-math.inf, float(math.floor(total)))):
-        if bounds and watch.is_ending():
-            return bound, plans
         master.limit(row, low, high)
-        found = _generate(master, again=True, enough=bounds[0] if bounds else math.inf)
-        bounds.append(math.inf if found is None else found)
-        chosen = None if found is None or master.is_short() else plan_choice.first_plan(master)
+        branch_bound = _generate(master, again=True, enough=bounds[0] if bounds else math.inf)
+        # A branch that the solver gives up bounds nothing.
+        bounds.append(-math.inf if branch_bound is None else branch_bound)
+        chosen = None if branch_bound is None or master.is_short() else plan_choice.first_plan(master)
         plans += [chosen] if chosen else []
+        if plans and watch.is_ending():
+            bounds.append(bound)
+            break
     master.limit(row, -math.inf, math.inf)
     return max(bound, min(bounds)), plans
 

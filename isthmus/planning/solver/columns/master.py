@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from isthmus.planning.sizing.searches import first_that_passes
 from isthmus.planning.solver import silent
 from isthmus.planning.solver.columns.endpoints import TOLERANCE, Carried, Endpoint, Pattern
 from isthmus.planning.solver.milp import Row, Rows, add_rows
@@ -35,7 +36,7 @@ class Master:
     """USD a month of the relaxed program."""
     reduced: Any = None
     """What each variable of an endpoint costs at the present shadow prices."""
-    _known: set[Pattern] = field(default_factory=set)
+    _places: dict[Pattern, int] = field(default_factory=dict)
     _counts: dict[tuple[int, tuple[int, ...]], int | None] = field(default_factory=dict)
     """Replicas that members need together; None: more than the endpoint can have."""
     _carried: dict[tuple[int, tuple[int, ...], int], bool] = field(default_factory=dict)
@@ -151,7 +152,7 @@ class Master:
 
     def add(self, patterns: Iterable[Pattern]) -> int:
         """Add patterns that are new, and return their number."""
-        new = [pattern for pattern in dict.fromkeys(patterns) if pattern not in self._known]
+        new = [pattern for pattern in dict.fromkeys(patterns) if pattern not in self._places]
         if not new:
             return 0
         starts, indices, values = [], [], []
@@ -170,9 +171,14 @@ class Master:
             np.array(indices, dtype=np.int32),
             np.array(values, dtype=float),
         )
+        self._places |= {pattern: place for place, pattern in enumerate(new, len(self.patterns))}
         self.patterns += new
-        self._known |= set(new)
         return len(new)
+
+    def bound(self, patterns: Iterable[Pattern], low: float, high: float) -> None:
+        """Bound how often each of these patterns is chosen."""
+        for pattern in patterns:
+            self.solver.changeColBounds(self.first_pattern + self._places[pattern], low, high)
 
     def _column(self, pattern: Pattern) -> dict[int, float]:
         """What a pattern puts into each row."""
@@ -385,24 +391,6 @@ def _is_linking(terms: Mapping[int, float], blocks: Sequence[Any]) -> bool:
     first = next(iter(terms), None)
     block = None if first is None else blocks[first]
     return block is None or any(blocks[index] != block for index in terms)
-
-
-def first_that_passes(count: int, passes: Callable[[int], bool]) -> int | None:
-    """The first of so many places that passes, where all after it pass too; None if none does.
-
-    It is sought near the beginning first.
-    """
-    low, high, step = -1, 0, 1
-    while high < count and not passes(high):
-        low, high, step = high, high + step, 2 * step
-    if high >= count:
-        high = count - 1
-        if low == high or not passes(high):
-            return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if passes(middle) else (middle, high)
-    return high
 
 
 def _best_share(limits: Sequence[float]) -> float:

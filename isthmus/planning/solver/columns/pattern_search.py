@@ -72,10 +72,10 @@ def find_patterns(master: Master, number: int, effort: Effort) -> Found:
         if not open_nodes or -open_nodes[0].negative_bound <= max(best, search.least_saving):
             break
         node = heapq.heappop(open_nodes)
-        needed = master.needed(number, node.members)
+        needed = master.needed(number, node.members) if node.members else node.count
         if needed is not None:
             saved = node.saved - max(0.0, search.prices[needed - 1] - search.prices[node.count - 1])
-            if saved > search.least_saving:
+            if node.members and saved > search.least_saving:
                 patterns.append(Pattern(number, max(needed, node.count), node.members))
             best = max(best, -node.negative_bound if needed <= node.count else saved)
         if needed is not None and needed <= node.count:
@@ -144,7 +144,10 @@ class _Search:
         if saved == -math.inf:
             return None
         members = tuple(sorted((*included, *solved.members(count))))
-        return _Node(-at_most, least, excluded, included, saved, count, members) if members else None
+        if not members and saved >= at_most:
+            return None
+        # Rounded loads can leave no members where exact ones would: the bound counts.
+        return _Node(-at_most, least, excluded, included, saved, count, members)
 
     def _solve(self, forced: Sequence[Item], free: Sequence[Item], least: int) -> _Knapsacks | None:
         """Solve the knapsacks of `least` replicas and more; None if nothing fits."""

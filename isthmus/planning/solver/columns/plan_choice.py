@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +45,7 @@ def first_plan(master: Master) -> Chosen | None:
     master.forbid_several([min(1.0, value * 1e6) for value in master.solver.getSolution().col_value])
     _fix_patterns(master)
     chosen = None if master.is_short() else _choose(master, groups)
-    _bound(master, master.patterns, 0.0, master.infinity)
+    master.bound(master.patterns, 0.0, master.infinity)
     return chosen or _class_by_class(master)
 
 
@@ -54,38 +54,36 @@ def _fix_patterns(master: Master) -> None:
 
     A pattern that makes the program much dearer is left out instead.
     """
-    values, cost = _parts(master)
+    parts, cost = _parts(master)
     most_dearer = DEARER * abs(cost)
     fixed: set[Pattern] = set()
     for _ in range(MAX_FIXED):
-        parts = sorted(((-value, place) for place, value in values.items()))
-        open_parts = [(-value, master.patterns[place]) for value, place in parts]
-        open_parts = [(value, pattern) for value, pattern in open_parts if pattern not in fixed]
+        largest_first = sorted(parts.items(), key=lambda part: -part[1])
+        open_parts = [(pattern, part) for pattern, part in largest_first if pattern not in fixed]
         if not open_parts:
             break
-        nearly = [pattern for value, pattern in open_parts if value >= NEARLY]
-        for batch in (nearly, [open_parts[0][1]]):
-            if not batch:
-                continue
-            _bound(master, batch, 1.0, 1.0)
+        largest = [open_parts[0][0]]
+        nearly = [pattern for pattern, part in open_parts if part >= NEARLY]
+        for batch in filter(None, (nearly, largest)):
+            master.bound(batch, 1.0, 1.0)
             after, cost_after = _parts(master)
             if cost_after <= cost + most_dearer:
                 fixed |= set(batch)
-                values, cost = after, cost_after
+                parts, cost = after, cost_after
                 break
-            _bound(master, batch, 0.0, master.infinity)
+            master.bound(batch, 0.0, master.infinity)
         else:
-            _bound(master, [open_parts[0][1]], 0.0, 0.0)
-            values, cost = _parts(master)
+            master.bound(largest, 0.0, 0.0)
+            parts, cost = _parts(master)
 
 
-def _parts(master: Master) -> tuple[dict[int, float], float]:
-    """Solve the relaxed program. Returns its patterns by place, and its cost; infinite if it has none."""
+def _parts(master: Master) -> tuple[dict[Pattern, float], float]:
+    """Solve the relaxed program. Returns how much it has of each pattern, and its cost; infinite without a solution."""
     while (cost := master.solve()) is not None:
         solution = master.solver.getSolution().col_value
         if not master.forbid_several(solution):
-            parts = np.array(solution[master.first_pattern :])
-            return {int(place): float(parts[place]) for place in np.flatnonzero(parts > PART)}, cost
+            parts = zip(master.patterns, solution[master.first_pattern :], strict=True)
+            return {pattern: part for pattern, part in parts if part > PART}, cost
     return {}, math.inf
 
 
@@ -99,8 +97,8 @@ def _class_by_class(master: Master) -> Chosen | None:
         if chosen is None:
             break
         kept = [pattern for pattern in chosen.patterns if master.group(pattern) in groups[: number + 1]]
-        _bound(master, kept, 1.0, master.infinity)
-    _bound(master, kept, 0.0, master.infinity)
+        master.bound(kept, 1.0, master.infinity)
+    master.bound(kept, 0.0, master.infinity)
     return chosen
 
 
@@ -115,9 +113,9 @@ def improve(master: Master, chosen: Chosen) -> Chosen:
             others = [pattern for pattern in chosen.patterns if master.group(pattern) != group]
             own = [pattern for pattern in chosen.patterns if master.group(pattern) == group]
             master.add(_neighbours(master, own))
-            _bound(master, others, 1.0, 1.0)
+            master.bound(others, 1.0, 1.0)
             again = _choose(master, groups, chosen.values)
-            _bound(master, others, 0.0, master.infinity)
+            master.bound(others, 0.0, master.infinity)
             if again is not None and again.cost < chosen.cost - LEAST_GAIN * abs(chosen.cost):
                 chosen = again
         if before - chosen.cost <= CYCLE_GAIN * abs(before):
@@ -150,14 +148,6 @@ def _choose(master: Master, whole: Container[str], start: Sequence[float] | None
         return None
     parts = zip(master.patterns, solution[master.first_pattern :], strict=True)
     return Chosen(cost, solution, [pattern for pattern, value in parts if value > 0.5])
-
-
-def _bound(master: Master, patterns: Iterable[Pattern], low: float, high: float) -> None:
-    """Bound how often each of these patterns is chosen."""
-    wanted = set(patterns)
-    for place, pattern in enumerate(master.patterns):
-        if pattern in wanted:
-            master.solver.changeColBounds(master.first_pattern + place, low, high)
 
 
 def _neighbours(master: Master, patterns: Sequence[Pattern]) -> Iterator[Pattern]:
