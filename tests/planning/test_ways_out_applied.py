@@ -93,3 +93,7 @@ def test_every_way_out_of_200_larger_cases_makes_a_plan_possible():
 
 def test_every_way_out_of_three_larger_cases_makes_a_plan_possible():
     assert sum(check(*case) for case in itertools.islice(infeasible(), 3)) >= 3
+
+
+def test_a_way_out_suffices_where_many_similar_plans_do_not_fit_on_the_nodes():
+    assert plan(applied(generate_large(138), "16 more h100-sxm-80gb at there (2 nodes)")).feasible

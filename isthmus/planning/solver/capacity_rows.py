@@ -11,9 +11,11 @@ Loads are measured in replicas of a column. With `n` replicas, `t` of which may 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from isthmus.contracts.hardware.packing import capacities
 from isthmus.planning.catalogues import aws_instances
 from isthmus.planning.options import hardware
 from isthmus.planning.options.hardware import SharedHardware
@@ -22,11 +24,14 @@ from isthmus.planning.sizing.demand import HOURS_PER_MONTH
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements
+    from isthmus.contracts.requirements.sites import Pool
     from isthmus.planning.solver.milp import Rows
     from isthmus.planning.solver.problem import Problem
 
 MAX_REPLICAS = 2000
 """Upper bound of an endpoint's replicas if nothing else limits them."""
+CUTS_BEFORE_NODES = 2
+"""Once so many plans did not fit on the nodes of a pool, the program itself decides what runs on each of its nodes."""
 EC2_QUOTAS = {"g": "Running On-Demand G and VT instances", "p": "Running On-Demand P instances"}
 """AWS's names of the vCPU quotas, by the first letter of the instance type."""
 
@@ -53,6 +58,7 @@ def add_capacity_rows(
             rows.at_most(terms, most)
     _add_quota_rows(rows, problem, unit_variables)
     _add_packing_cuts(rows, problem, counts)
+    _add_node_rows(rows, problem, counts, unit_variables)
     dedicated = {
         unit.owner: variables for unit, variables in unit_variables.items() if unit.owner is not None
     }
@@ -234,3 +240,56 @@ def _add_packing_cuts(rows: Rows, problem: Problem, counts: Mapping[Column, int]
             reduced[is_below] = 1.0
         if reduced:
             rows.row(1, rows.infinity, reduced)
+
+
+def _add_node_rows(
+    rows: Rows,
+    problem: Problem,
+    counts: Mapping[Column, int],
+    unit_variables: Mapping[SharedHardware, list[int]],
+) -> None:
+    """Place what runs in a pool on its nodes, if plans did not fit there before.
+
+    Excluding counts one plan at a time takes too many plans where many endpoints differ in little. All rows hold for
+    every plan that `node_placement` accepts.
+    """
+    misses = Counter((column.site, column.gpu) for cut in problem.cuts for column in list(cut)[:1])
+    for (site_name, gpu), missed in misses.items():
+        if missed < CUTS_BEFORE_NODES:
+            continue
+        site, pool = hardware.find_pool(problem.requirements, site_name, gpu)
+        free = capacities(pool.nodes, pool.gpus_per_node, pool.reserved_gpus)
+        on_node: list[dict[int, float]] = [{} for _ in free]
+        for column, replicas in counts.items():
+            if (column.site, column.gpu) == (site_name, gpu) and column.mig is None:
+                parts = hardware.spread_parts(site, pool, column)
+                by_node = _place_on_nodes(rows, column.degree, column.nodes, replicas, on_node, free)
+                for together in _lost_together(column, pool, by_node):
+                    # At most as many as `replicas` divided by `parts`, rounded up.
+                    rows.at_most({**dict.fromkeys(together, float(parts)), replicas: -1.0}, parts - 1)
+        for unit, variables in unit_variables.items():
+            if (unit.site, unit.gpu, unit.instance) == (site_name, gpu, None):
+                _place_on_nodes(rows, 1, 1, variables[0], on_node, free)
+        for use, gpus in zip(on_node, free, strict=True):
+            rows.at_most(use, gpus)
+
+
+def _place_on_nodes(
+    rows: Rows, degree: int, nodes: int, replicas: int, on_node: list[dict[int, float]], free: Sequence[int]
+) -> list[int]:
+    """Add a variable for each node: how many of the replicas use it. Return them, and add their GPUs to `on_node`."""
+    by_node = []
+    for use, gpus in zip(on_node, free, strict=True):
+        by_node.append(rows.variable(0, min(gpus // degree, rows.upper(replicas))))
+        use[by_node[-1]] = float(degree)
+    rows.row(0, 0, {**dict.fromkeys(by_node, 1.0), replicas: -float(nodes)})
+    return by_node
+
+
+def _lost_together(column: Column, pool: Pool, by_node: Sequence[int]) -> list[Sequence[int]]:
+    """Return the variables of the nodes that fail together in the failure that the column must survive."""
+    if column.survive == "node":
+        return [[variable] for variable in by_node]
+    if column.survive == "domain" and column.nodes == 1:
+        return [by_node[domain :: pool.failure_domains] for domain in range(pool.failure_domains)]
+    return []
