@@ -15,7 +15,7 @@ WORKERS ?= 4
 TURN ?= commit
 
 .DEFAULT_GOAL := help
-.PHONY: help up down check fast style lint changed-types test soak recovery bench images lock clean install toolchain graders
+.PHONY: help up try down check fast style lint changed-types test soak recovery bench images lock clean install toolchain graders
 
 help: ## what can be asked for
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
@@ -36,6 +36,10 @@ up: install ## bring the bank's hybrid platform up in a local sandbox
 	$(ISTHMUS) sandbox install
 	$(ISTHMUS) sandbox up stacks/$(STACK).requirements.yaml
 	$(ISTHMUS) up $(STACK) --yes
+
+try: install ## after `make up`: run what stands there on this machine, with a small language model, and send prompts
+	$(ISTHMUS) sandbox serve $(STACK)
+	$(ISTHMUS) verify $(STACK)
 
 down: install ## end the sandbox; Pulumi's state is kept
 	$(ISTHMUS) sandbox down

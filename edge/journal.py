@@ -111,7 +111,7 @@ class Journal:
                     write()
             await send(message)
 
-        if scope["path"] in QUIET & self._paths:
+        if scope["path"] in QUIET:
             await self._app(scope, receive, send)
             return
         self._metrics.entered()

@@ -7,7 +7,7 @@ it. After an interrupted call the next `up` repairs the sandbox, and `down` remo
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +22,8 @@ from sandbox.cluster import crds, initial_objects, kubeconfig, sites
 from sandbox.cluster.crds import Definition
 from sandbox.cluster.kwok import Cluster, StartFault
 from sandbox.home import Home
+from sandbox.local import serving as _serving
+from sandbox.local.serving import Platform
 from sandbox.status import Status
 from sandbox.tools import find_cluster_tools
 
@@ -108,6 +110,38 @@ def shell(home: Path | str | None = None) -> str:
     return _environment.shell(Home.at(home))
 
 
+def serve(
+    stack: str,
+    clusters: Mapping[str, KubeClient],
+    *,
+    home: Path | str | None = None,
+    progress: Progress | None = None,
+) -> Platform:
+    """Run what stands in the clusters of a stack as processes of this machine, with a small language model.
+
+    A platform that runs already is ended first. Returns once everything is ready.
+
+    Raises:
+        EnvironmentFault: the sandbox or the stack is not up, or a part does not start.
+    """
+    report = progress or (lambda _: None)
+    sandbox_home = Home.at(home)
+    with _sandbox_lock(sandbox_home, report):
+        return _serving.serve(sandbox_home, stack, clusters, report)
+
+
+def stop_serving(home: Path | str | None = None, *, progress: Progress | None = None) -> None:
+    """End what `serve` started, and leave clusters and AWS as they are."""
+    sandbox_home = Home.at(home)
+    with _sandbox_lock(sandbox_home, progress or (lambda _: None)):
+        _serving.end(sandbox_home)
+
+
+def served(home: Path | str | None = None) -> Platform | None:
+    """What the last `serve` started; None if it does not run."""
+    return _serving.read(Home.at(home))
+
+
 def down(home: Path | str | None = None, *, progress: Progress | None = None) -> None:
     """End every process of this sandbox and delete the clusters and AWS. Pulumi's state stays.
 
@@ -117,8 +151,9 @@ def down(home: Path | str | None = None, *, progress: Progress | None = None) ->
     if not sandbox_home.root.exists():
         return
     with _sandbox_lock(sandbox_home, progress or (lambda _: None)):
+        _serving.end(sandbox_home)
         processes.end_all(sandbox_home)
-        for folder in (sandbox_home.kwok, sandbox_home.aws):
+        for folder in (sandbox_home.kwok, sandbox_home.aws, _serving.folder(sandbox_home)):
             shutil.rmtree(folder, ignore_errors=True)
         for file in (sandbox_home.state_file, sandbox_home.kubeconfig):
             file.unlink(missing_ok=True)

@@ -87,7 +87,7 @@ def _belongs_to(process: psutil.Process, home: Home) -> bool:
     program = Path(command[0]).name
     if program == "kwokctl":
         return any(argument.startswith(f"{home.kwok}{os.sep}") for argument in command)
-    own_modules = {"sandbox.aws.endpoint", "sandbox.operators"}
+    own_modules = {"sandbox.aws.endpoint", "sandbox.operators", "sandbox.local.supervisor"}
     return bool(own_modules & set(command)) and process.environ().get("ISTHMUS_HOME") == str(home.root)
 
 

@@ -13,6 +13,7 @@ from sandbox.cluster import initial_objects
 from sandbox.cluster.kwok import COMPONENTS
 from sandbox.cluster.sites import OnPremSite
 from sandbox.home import Home
+from sandbox.local import serving, supervisor
 from sandbox.tools import find_tools
 
 CLUSTER_PROCESSES = (*COMPONENTS, operator_processes.NAME)
@@ -57,6 +58,26 @@ class AwsStatus:
 
 
 @dataclass(frozen=True)
+class LocalProcess:
+    """A process of the local platform (`isthmus sandbox serve`)."""
+
+    name: str
+    running: bool
+    restarts: int
+    ended: list[str]
+    """How earlier processes of this name ended."""
+    log: str
+
+
+@dataclass(frozen=True)
+class LocalStatus:
+    """The local platform."""
+
+    stack: str
+    processes: list[LocalProcess]
+
+
+@dataclass(frozen=True)
 class Status:
     home: str
     up: bool
@@ -66,6 +87,8 @@ class Status:
     aws: AwsStatus | None
     toolchain: dict[str, str | None]
     """Path of each tool. None: the tool was not found."""
+    local: LocalStatus | None = None
+    """What `serve` started; None if nothing runs."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON. The keys are the names of the fields."""
@@ -93,6 +116,21 @@ def read(home: Home) -> Status:
         clusters=clusters,
         aws=aws,
         toolchain={name: str(path) if path else None for name, path in find_tools().items()},
+        local=_local_status(home),
+    )
+
+
+def _local_status(home: Home) -> LocalStatus | None:
+    platform = serving.read(home)
+    if platform is None:
+        return None
+    states = supervisor.read_states(serving.folder(home) / "status.json")
+    return LocalStatus(
+        platform.stack,
+        [
+            LocalProcess(state.name, state.is_running, state.restarts, state.ended, state.log)
+            for state in states
+        ],
     )
 
 

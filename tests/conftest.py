@@ -30,7 +30,18 @@ settings.register_profile("soak", max_examples=2000, deadline=None)
 """`make soak`: properties tried on many more inputs."""
 
 HERE = Path(__file__).parent
-SERVICES = ("edge", "aws_sandbox", "toolchain", "cluster", "host", "cli", "graders", "fences", "boundary")
+SERVICES = (
+    "local",
+    "edge",
+    "aws_sandbox",
+    "toolchain",
+    "cluster",
+    "host",
+    "cli",
+    "graders",
+    "fences",
+    "boundary",
+)
 """Rooms whose tests start services or programs of their own: seconds each, so not for every save."""
 SLOW = (
     "tests/bench/test_breaking.py",

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from isthmus.cli.options import ProjectDir, StackName
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.table import Table
 
+    from sandbox.local.serving import Door, Platform
     from sandbox.status import Status
     from sandbox.toolchain import ToolStatus
 
@@ -126,6 +129,40 @@ def env(home: Home = None) -> None:
 
 
 @app.command()
+def serve(
+    stack: StackName,
+    project: ProjectDir = None,
+    home: Home = None,
+    substitutions: Annotated[
+        bool, typer.Option("--substitutions", help="List everything that differs from the manifests.")
+    ] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="End what runs, and leave the sandbox up.")] = False,
+) -> None:
+    """Run a stack's gateways, translators, sealers and reviews on this machine, and a small language model.
+
+    The stack must be up in the sandbox (`make up`). What stands in its clusters runs as processes, one copy of each
+    Deployment, until `--stop` or `isthmus sandbox down`. Then it prints how to send a prompt through each class.
+    """
+    from isthmus.cli import console
+    from isthmus.engine.project import project as projects
+    from isthmus.engine.project.prerequisites import clusters, run_environment
+    from sandbox import api
+
+    shown = console.err()
+
+    def say(text: str) -> None:
+        shown.print(text, markup=False)
+
+    if stop:
+        api.stop_serving(home, progress=say)
+        return
+    selected = projects.find_project(project).stack(stack)
+    with run_environment(selected, home):
+        platform = api.serve(stack, clusters(selected.platform(), selected), home=home, progress=say)
+    print(_platform_text(platform, all_substitutions=substitutions))
+
+
+@app.command()
 def down(home: Home = None) -> None:
     """End every process of the sandbox. Pulumi's state is kept."""
     from isthmus.cli import console
@@ -133,6 +170,47 @@ def down(home: Home = None) -> None:
 
     shown = console.err()
     api.down(home, progress=lambda text: shown.print(text))
+
+
+def _platform_text(platform: Platform, *, all_substitutions: bool) -> str:
+    """How to reach each class, and what differs from the manifests."""
+    lines = [f"{platform.stack} runs here as {platform.processes} processes, until `isthmus sandbox down`."]
+    for door in platform.doors:
+        lines += ["", *_door_lines(platform, door)]
+    if platform.desks:
+        lines += ["", "People decide on held answers at:"]
+        lines += [f"  {desk.data_class} at {desk.site}: {desk.url}" for desk in platform.desks]
+    lines += ["", f"A prompt through each class, with its record: isthmus verify {platform.stack}", ""]
+    entries = platform.substitutions
+    if all_substitutions:
+        lines.append(f"{len(entries)} things differ from the manifests:")
+        lines += [f"  {entry.pod}: {entry.what}: {entry.was} -> {entry.now}" for entry in entries]
+    else:
+        lines.append(
+            f"{len(entries)} paths, addresses, ports and names differ from the manifests; --substitutions lists them."
+        )
+    return "\n".join(lines)
+
+
+def _door_lines(platform: Platform, door: Door) -> list[str]:
+    """Address, key, a line of curl and five of Python."""
+    workload, question = door.workloads[0], "Please write one short English sentence about Hamburg."
+    certificate = f"--cacert {platform.ca} --cert {platform.certificate} --key {platform.certificate_key}"
+    http = "http_client=httpx.Client(verify=tls)"
+    ask = f"[{{'role': 'user', 'content': '{question}'}}]"
+    return [
+        f"{door.data_class} at {door.site}: {door.url}/v1",
+        f"  workloads {', '.join(door.workloads)}; development key {door.key}",
+        f"  curl {certificate} \\",
+        f"    -H 'Authorization: Bearer {door.key}' -H 'Content-Type: application/json' \\",
+        f'    -d \'{{"model": "{workload}", "messages": [{{"role": "user", "content": "{question}"}}]}}\' \\',
+        f"    {door.url}/v1/chat/completions",
+        "  import httpx, openai, ssl",
+        f"  tls = ssl.create_default_context(cafile='{platform.ca}')",
+        f"  tls.load_cert_chain('{platform.certificate}', '{platform.certificate_key}')",
+        f"  client = openai.OpenAI(base_url='{door.url}/v1', api_key='{door.key}', {http})",
+        f"  print(client.chat.completions.create(model='{workload}', messages={ask}))",
+    ]
 
 
 def _make_stack(requirements: Path, home: Path | None, say: Callable[[str], None]) -> None:
@@ -176,6 +254,17 @@ def _status_text(status: Status) -> str:
     if status.aws:
         lines.append(f"  AWS {'answers' if status.aws.running else 'is down'} at {status.aws.address}")
         lines += [f"    {entry['what']}: {entry['by']} ({entry['note']})" for entry in status.aws.simulated]
+    if status.local:
+        ill = [process for process in status.local.processes if process.ended or not process.running]
+        count = sum(process.running for process in status.local.processes)
+        lines.append(
+            f"  {status.local.stack} is served by {count} of {len(status.local.processes)} processes"
+        )
+        lines += [
+            f"    {process.name} {'; '.join(process.ended)}"
+            f"{', runs again' if process.running else ', does not run'}; log {process.log}"
+            for process in ill
+        ]
     missing = [name for name, path in status.toolchain.items() if path is None]
     lines.append(f"  toolchain: {'lacks ' + ', '.join(missing) if missing else 'complete'}")
     return "\n".join(lines)

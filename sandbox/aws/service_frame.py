@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from sandbox.aws import accounts, query_protocol
+from sandbox.aws import accounts, event_stream, query_protocol
 from sandbox.aws.request_body import read as read_body
 
 _SCOPE = re.compile(r"Credential=[^/]*/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request")
@@ -47,7 +47,8 @@ class Operation:
 
     service: str
     name: str
-    answer: Callable[[ServiceRequest], dict[str, Any]]
+    answer: Callable[[ServiceRequest], Any]
+    """Returns the answer; for an event stream, the name and the payload of each event."""
 
 
 class Frame:
@@ -109,6 +110,9 @@ class Frame:
             params = _parsed(model.input_shape, uri, environ)
             _check(model.input_shape, params, "ValidationException", 400)
             answer = operation.answer(self._asked(params, region, environ))
+            if model.has_event_stream_output:
+                headers["Content-Type"] = event_stream.CONTENT_TYPE
+                return _respond(200, headers, _events(model, answer), start_response)
             _check(model.output_shape, answer, "InternalServerException", 500)
             status, body = int(model.http.get("responseCode", 200)), _json(model.output_shape, answer)
         except Refused as error:
@@ -139,6 +143,15 @@ class Frame:
         return ServiceRequest(
             params, region, accounts.account_of_request(environ, self._account), accounts.access_key(environ)
         )
+
+
+def _events(model: Any, answer: Iterable[tuple[str, Any]]) -> bytes:
+    members = model.get_event_stream_output().members
+    events = []
+    for name, payload in answer:
+        _check(members[name], payload, "InternalServerException", 500)
+        events.append(event_stream.event(name, _json(members[name], payload)))
+    return b"".join(events)
 
 
 def _respond(status: int, headers: dict[str, str], text: bytes, start_response: Any) -> list[bytes]:

@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from isthmus import blueprints
+from sandbox.local.models import entity_model
 from tests.blueprints.bank import requirements_and_plan
 from tests.components.conftest import Engine, build
 from tests.components.platforms import bank
@@ -27,7 +28,6 @@ from tests.edge.certificates import Authority
 from tests.edge.conftest import bearer
 from tests.edge.fake_model import FakeModel
 from tests.edge.processes import Edge
-from tests.edge.redaction.models import fetch_english_model
 from tests.edge.screening.standing import IBAN, german_model, shows_the_account
 from tests.s3_service import client, s3_service
 
@@ -144,7 +144,7 @@ def english(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
     internal["screening"] = {**screening, "limit_s": 30}
     engine, folder = Engine(), tmp_path_factory.mktemp("english")
     build(engine, platform)
-    mounted = {"/models": fetch_english_model().parent}
+    mounted = {"/models": entity_model().parent}
     with running(folder, engine, "internal", WORKLOAD, mounted) as deployment:
         yield deployment
 

@@ -293,6 +293,33 @@ def test_what_nobody_changed_is_no_drift(bank):
     drifts.none(bank)
 
 
+def test_what_stands_is_served_on_this_machine_and_answers_in_each_class(bank):
+    before = bank.in_aws()
+    try:
+        shown = bank.must("sandbox", "serve", "bank-dev")
+        assert "restricted at fra1: https://127.0.0.1:" in shown
+        verified = json.loads(bank.isthmus("verify", "bank-dev", "--format", "json").stdout)
+        by_class = {entry["class"]: entry for entry in verified["prompts"]}
+        assert {name: entry["outcome"] for name, entry in by_class.items()} == {
+            "public": "answered",
+            "internal": "approved",
+            "confidential": "approved",
+            "restricted": "approved",
+        }
+        assert all(entry["well"] for entry in by_class.values())
+        assert by_class["restricted"]["target"] == "onprem-vllm"
+        [verdict] = by_class["internal"]["verdicts"]
+        assert verdict.endswith("redacted LOCATION=1,PERSON=1")
+        reached = {entry["pod"]: entry["reached"] for entry in verified["reach"]}
+        assert reached["isthmus-restricted/restricted-gateway"] == []
+        assert reached["isthmus-public/public-translator"] == ["the network of frankfurt"]
+    finally:
+        bank.must("sandbox", "serve", "bank-dev", "--stop")
+    # The store of the records stays, with its locked seals.
+    [store] = bank.in_aws()["aws:s3/bucket:Bucket"] - before["aws:s3/bucket:Bucket"]
+    bank.before["aws:s3/bucket:Bucket"].add(store)
+
+
 def test_what_others_did_is_found_ranked_and_masked_and_nothing_besides(bank):
     drifts.found(bank)
 

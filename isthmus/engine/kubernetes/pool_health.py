@@ -10,6 +10,9 @@ from urllib.parse import quote
 from isthmus.core.errors import EnvironmentFault
 from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
 
+NOT_SIMULATED = ("ClusterQueue", "LocalQueue", "NVIDIADriver")
+"""Objects whose state their operators report, which the sandbox does not run."""
+
 
 @dataclass(frozen=True)
 class SignResult:

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sandbox.local.models import entity_model
 from tests.edge.certificates import Authority
 from tests.edge.conftest import callers_text
 from tests.edge.fake_model import MODEL
 from tests.edge.processes import Edge, free_port
-from tests.edge.redaction.models import fetch_english_model
 from tests.edge.screening.standing import GATEWAY, MODELS
 
 # Without names that a model finds: their streams are held by the line, and the benchmark counts events.
@@ -98,7 +98,7 @@ def start_gateway(folder: Path) -> Iterator[BenchmarkedGateway]:
             "upstream": f"http://127.0.0.1:{capture}",
         },
     )
-    rules = {"languages": ["en"], "models": [{"file": str(fetch_english_model())}]}
+    rules = {"languages": ["en"], "models": [{"file": str(entity_model())}]}
     detector = Edge(
         folder / "detector", {"mode": "detector", "class": "internal", "rules": rules, "workers": 1}
     )

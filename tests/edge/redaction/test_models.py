@@ -14,7 +14,8 @@ import pytest
 from edge.redaction import Detector, ModelFile, Placeholders, Rules
 from edge.redaction.models import TRUSTED
 from isthmus.contracts.platform.model.screening import ENGLISH_MODEL
-from tests.edge.redaction.models import LOCK, ROOT, fetch_english_model
+from sandbox.local.models import ENTITY_LOCK, entity_model
+from tests.laying import ROOT
 
 RECORD = Path(__file__).with_name("data") / "en_core_web_sm-3.8.0.record"
 RELEASE = TRUSTED["en_core_web_sm-3.8.0-py3-none-any.whl"]
@@ -43,7 +44,7 @@ def test_the_recorded_digest_is_that_of_the_wheel_released_by_explosion():
 def test_image_contract_and_edge_name_the_same_model():
     wheel = TRUSTED[ENGLISH_MODEL["file"]]
     assert (wheel.sha256, wheel.language) == (ENGLISH_MODEL["sha256"], "en")
-    assert re.findall("sha256:([0-9a-f]{64})", LOCK.read_text()) == [wheel.sha256]
+    assert re.findall("sha256:([0-9a-f]{64})", ENTITY_LOCK.read_text()) == [wheel.sha256]
     image = (ROOT / "edge" / "Containerfile").read_text()
     assert "--require-hashes" in image.partition("AS detector-models")[2].partition("FROM")[0]
     assert "COPY --from=detector-models /models /models" in image
@@ -51,7 +52,7 @@ def test_image_contract_and_edge_name_the_same_model():
 
 @pytest.fixture(scope="session")
 def wheel() -> Path:
-    return fetch_english_model()
+    return entity_model()
 
 
 @pytest.mark.service

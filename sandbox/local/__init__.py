@@ -1,0 +1,1 @@
+"""Runs what a stack's manifests render as processes of this machine: `isthmus sandbox serve STACK`."""

@@ -1,0 +1,106 @@
+"""Configurations of the edge, adapted to this machine: only places change, and each change is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from isthmus.core.errors import EnvironmentFault
+from sandbox.local.adapting import Places, Substitution, adapt
+from sandbox.local.pods import Objects, Pod
+
+POD = Pod("fra1", "isthmus-internal", "internal-gateway", "gateway", "internal", (), {})
+OBJECTS = Objects([POD], {}, {"internal-translator.isthmus-internal.svc": "internal-translator"})
+FOLDERS = {
+    "/etc/isthmus/tls": "/here/tls",
+    "/etc/isthmus/tls/more": "/here/more",
+    "/records": "/here/records",
+}
+
+
+def places(**models: str) -> Places:
+    ports = {"listen": 20001, "health": 20002, "detector": 20003, "detector-health": 20004, "model": 20005}
+    return Places(OBJECTS, lambda _, kind: ports[kind], 20100, "http://127.0.0.1:20200", "run1", models)
+
+
+def adapted(config: dict[str, Any], **models: str) -> tuple[dict[str, Any], list[Substitution]]:
+    return adapt(config, POD, FOLDERS, places(**models))
+
+
+def gateway(**more: Any) -> dict[str, Any]:
+    return {
+        "mode": "gateway",
+        "class": "internal",
+        "listen": {"host": "0.0.0.0", "port": 8443, "key": "/etc/isthmus/tls/tls.key"},  # noqa: S104
+        "routes": [{"workload": "help", "url": "https://internal-translator.isthmus-internal.svc:8443"}],
+        **more,
+    }
+
+
+def test_a_route_leads_to_the_process_of_the_pods_behind_its_service():
+    config, told = adapted(gateway())
+    assert config["routes"] == [{"workload": "help", "url": "https://127.0.0.1:20001"}]
+    assert any(each.what == "route of help" and each.now == "https://127.0.0.1:20001" for each in told)
+
+
+def test_a_path_below_a_volume_becomes_one_of_this_machine():
+    config, _ = adapted(gateway(seal="/etc/isthmus/tls/more/seal.pem", other="/etc/isthmus/tlsx"))
+    assert config["listen"]["key"] == "/here/tls/tls.key"
+    assert config["seal"] == "/here/more/seal.pem"
+    assert config["other"] == "/etc/isthmus/tlsx"
+
+
+def test_what_decides_stays_as_it_was_rendered():
+    rules = {
+        "limits": {"max_body_bytes": 1000},
+        "workloads": [{"name": "help", "impact": "high", "review": {"below_confidence": 0.7}}],
+        "screening": {"detector": "http://127.0.0.1:8460", "guards": [{"name": "attacks", "then": "block"}]},
+    }
+    config, told = adapted(gateway(**rules))
+    assert config["limits"] == rules["limits"]
+    assert config["workloads"] == rules["workloads"]
+    assert config["screening"]["guards"] == rules["screening"]["guards"]
+    assert not [each for each in told if each.what.startswith(("limits", "workloads", "screening.guards"))]
+
+
+def test_the_database_of_each_class_is_one_of_this_machine():
+    database = {"host": "db.example", "port": 5432, "name": "isthmus", "user": "gateway", "ca": "/records/ca"}
+    config, told = adapted(gateway(database=database))
+    assert config["database"] == {
+        "host": "127.0.0.1",
+        "port": 20100,
+        "name": "isthmus_internal",
+        "user": "gateway",
+    }
+    assert {each.what for each in told} >= {"database.host", "database.port", "database.name", "database.ca"}
+
+
+def test_a_name_that_no_pod_serves_is_an_error():
+    stray = gateway(routes=[{"workload": "help", "url": "https://stray.isthmus-internal.svc:8443"}])
+    with pytest.raises(EnvironmentFault, match=r"stray\.isthmus-internal\.svc"):
+        adapted(stray)
+
+
+def test_a_sealer_writes_to_a_store_of_this_run_alone():
+    store = {"endpoint": "https://s3.example", "bucket": "records", "ca": "/records/ca", "prefix": "internal"}
+    config, _ = adapted({"mode": "sealer", "class": "internal", "store": store})
+    assert config["store"] == {
+        "endpoint": "http://127.0.0.1:20200",
+        "bucket": "records-run1",
+        "prefix": "internal",
+    }
+
+
+def test_a_detector_without_a_languages_model_covers_what_it_has_first():
+    models = [
+        {"file": "/models/de.whl", "sha256": "a", "language": "de"},
+        {"file": "/models/en.whl", "sha256": "b", "language": "en"},
+    ]
+    rules = {"languages": ["de", "en"], "models": models}
+    config, told = adapted(
+        {"mode": "detector", "class": "internal", "rules": rules, "workers": 2}, **{"en.whl": "/here/en.whl"}
+    )
+    assert config["rules"]["models"] == [{"file": "/here/en.whl", "sha256": "b", "language": "en"}]
+    assert config["rules"]["languages"] == ["en", "de"]
+    assert Substitution(POD.label, "rules.models", "/models/de.whl, /models/en.whl", "/here/en.whl") in told
