@@ -31,9 +31,10 @@ class ClassDemands:
     approvers: int
     """Number of people who must approve a held answer."""
     review_low_confidence: bool
-    """Whether an answer with a low score or without a score goes to a human."""
+    """Whether people look at an answer with a low score: before its delivery where impact or workload hold it, else
+    afterwards."""
     sample_rate_min: float
-    """Minimum share of answers that a human reviews, whatever the impact."""
+    """Minimum share of answers that people look at after delivery, whatever the impact."""
 
 
 CLASS_DEMANDS: dict[DataClass, ClassDemands] = {

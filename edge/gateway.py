@@ -31,6 +31,7 @@ from edge.request_context import RequestContext, price_of
 from edge.request_fields import vllm_fields
 from edge.reviews.gateway_holding import PATH as REVIEW_PATH
 from edge.reviews.gateway_holding import AnswerHolder
+from edge.reviews.stream_holding import StreamReview
 from edge.revocation import while_allowed
 from edge.routing import Endpoint, Router, Unsent, Upstream, UpstreamCall
 from edge.routing.route import send_to_first_available
@@ -250,12 +251,21 @@ class Gateway:
         if not response.headers.get("content-type", "").startswith("text/event-stream"):
             raise Refusal(502, "bad_gateway", "The model server did not answer with a stream.")
 
-        async def complete() -> None:
-            context.settle(self._accounts)
+        async def record() -> None:
             if (audited := audited_of(context.request)) is not None:
                 await audited.outcome(ended_well=True)
 
-        pieces = while_allowed(relay_stream(context, response, complete), context, self._identify)
+        review: StreamReview | None = None
+        if self._holder is not None and self._holder.keeps(context.caller.workload, context.task):
+            review = StreamReview(self._holder, context, record)
+
+        async def complete() -> None:
+            context.settle(self._accounts)
+            await (review.complete() if review is not None else record())
+
+        events = relay_stream(context, response, complete)
+        pieces = events if review is None else review.pieces(events)
+        pieces = while_allowed(pieces, context, self._identify)
         end = partial(context.end, self._accounts, self._tracing.end)
         return Relay(pieces, context.deadline, end, headers=sse.HEADERS)
 

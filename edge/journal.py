@@ -105,7 +105,8 @@ class Journal:
                 ]
             elif message["type"] == "http.response.body":
                 exchange.bytes_out += len(message.get("body", b""))
-                if exchange.first_byte_s is None and message.get("body"):
+                # A stream's comments tell that somebody still works, and are no part of the answer.
+                if exchange.first_byte_s is None and message.get("body", b"")[:1] not in (b"", b":"):
                     exchange.first_byte_s = time.perf_counter() - exchange.started
                 if exchange.ended or not message.get("more_body"):
                     write()

@@ -17,9 +17,11 @@ class GatewayReview(TypedDict):
     domain: str
     """Who reviews: a team or a field of knowledge."""
     below_confidence: NotRequired[float]
-    """Answers with a lower score or without a score are held."""
+    """Answers with a lower score are marked; at impact material they are held, and so are answers without a score."""
+    on_low_score: NotRequired[str]
+    """`hold`: at any impact they are held."""
     sample_rate: NotRequired[float]
-    """Share of the other answers that is held, 0 to 1."""
+    """Share of the answers that people look at after delivery, 0 to 1."""
 
 
 class GatewayCalibration(TypedDict):

@@ -52,8 +52,18 @@ class AfterTheEnd(ValueError):
 class AnswerScorer:
     """Scores the answer of one request. `outcome` is for the audit record."""
 
-    def __init__(self, calibrations: CalibrationChoice, *, structured: bool, keeps_logprobs: bool) -> None:
-        """`structured`: the request asks for JSON. `keeps_logprobs`: the caller asked for log-probabilities."""
+    def __init__(
+        self,
+        calibrations: CalibrationChoice,
+        *,
+        structured: bool,
+        keeps_logprobs: bool,
+        below: float | None = None,
+    ) -> None:
+        """`structured`: the request asks for JSON. `keeps_logprobs`: the caller asked for log-probabilities. `below`:
+        scores below this one are marked as low.
+        """
+        self._below = below
         self._chosen, self._structured, self._keeps = calibrations, structured, keeps_logprobs
         self._choices: dict[int, _Choice] = {}
         self._scores: list[Score | None] = []
@@ -150,6 +160,8 @@ class AnswerScorer:
         field_value: dict[str, Any] = {"score": score.value if score else None}
         if score is not None and score.fields is not None:
             field_value["fields"] = dict(score.fields)
+        if score is not None and self._below is not None and not score.value >= self._below:
+            field_value["low"] = True
         choice[FIELD] = field_value
         if not self._keeps:
             choice.pop("logprobs", None)

@@ -25,6 +25,11 @@ class Scorers:
         self._settings = {
             workload.name: workload.confidence for workload in config.workloads if workload.confidence
         }
+        self._below = {
+            workload.name: workload.review.below_confidence
+            for workload in config.workloads
+            if workload.review
+        }
         self._files = {
             name: _read_calibrations(name, settings.calibrations, settings.digests)
             for name, settings in self._settings.items()
@@ -52,6 +57,7 @@ class Scorers:
             self._choose(workload, task.path, request, place),
             structured=response_format != "text",
             keeps_logprobs=keeps_logprobs,
+            below=self._below.get(workload),
         )
 
     def _choose(self, workload: str, path: str, request: dict[str, Any], place: Place) -> CalibrationChoice:

@@ -151,7 +151,11 @@ class GatewayConfig(Strict):
                 raise ValueError(
                     f"workloads: {workload.name!r} has no impact. With `reviews`, set impact to low, material or high"
                 )
-            by_score = CLASS_DEMANDS[self.data_class].review_low_confidence or workload.impact == "material"
+            by_score = (
+                CLASS_DEMANDS[self.data_class].review_low_confidence
+                or workload.impact == "material"
+                or (workload.review is not None and workload.review.on_low_score == "hold")
+            )
             if by_score and (workload.review is None or workload.review.below_confidence is None):
                 raise ValueError(
                     f"workloads: {workload.name!r} needs review.below_confidence. Set it to the lowest score to accept"

@@ -24,9 +24,11 @@ class ReviewRule(Strict):
     domain: Name | None = None
     """A team or field of knowledge, shown to reviewers. It has no effect on who may decide."""
     below_confidence: Part | None = None
-    """Answers with a lower score or no score are held."""
+    """Answers with a lower score are marked. At impact material they are held, and so are answers without a score."""
+    on_low_score: Literal["hold"] | None = None
+    """`hold`: at any impact they are held."""
     sample_rate: Part = 0.0
-    """Share of the other answers that is held. The class's rate is the minimum."""
+    """Share of the answers that people look at after delivery. The class's rate is the minimum."""
 
 
 class HeldKeys(Strict):

@@ -2,6 +2,8 @@
 
     held ──▶ approved | rejected | escalated        escalated ──▶ approved | rejected | expired
 
+A *delivered* answer was given out at once; people look at it afterwards, and its deadline expires it.
+
 Votes belong to an *edition*: a correction or an escalation begins a new one, and earlier votes no longer count. The
 *version* grows with every act, and an act names the version it refers to. All times come from the database's clock.
 """
@@ -182,11 +184,50 @@ $$;
 REVOKE ALL ON FUNCTION isthmus.review_act, isthmus.review_overdue, isthmus.review_sweep FROM PUBLIC;
 """
 
+DELIVERED_STEP = """
+ALTER TABLE isthmus.held ADD COLUMN delivered boolean NOT NULL DEFAULT false;
+
+CREATE OR REPLACE FUNCTION isthmus.review_overdue(the_class text, the_site text, most integer)
+RETURNS TABLE (id text, workload text, state text, version integer, edition integer, content bytea)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE h isthmus.held;
+BEGIN
+    FOR h IN SELECT * FROM isthmus.held o
+        WHERE (o.class, o.site) = (the_class, the_site) AND o.state IN ('held', 'escalated')
+            AND o.decide_by <= clock_timestamp()
+        ORDER BY o.held_at, o.id LIMIT most FOR UPDATE SKIP LOCKED
+    LOOP
+        IF h.state = 'held' AND NOT h.delivered THEN
+            h.state := 'escalated';
+            h.edition := h.edition + 1;
+            h.decide_by := clock_timestamp() + h.escalated_for;  -- whole, however late it is noticed
+        ELSE
+            h.state := 'expired';
+            h.decided_at := clock_timestamp();
+            h.delete_at := least(h.delete_at, h.decided_at + h.collect_for);
+        END IF;
+        h.version := h.version + 1;
+        UPDATE isthmus.held o SET state = h.state, version = h.version, edition = h.edition,
+            decide_by = h.decide_by, decided_at = h.decided_at, delete_at = h.delete_at,
+            claimed_by = NULL, claimed_until = NULL, reason = 'deadline'
+        WHERE o.id = h.id;
+        INSERT INTO isthmus.review_acts VALUES (
+            h.id, h.version, clock_timestamp(), CASE h.state WHEN 'escalated' THEN 'escalate' ELSE 'expire' END,
+            '', 'deadline', NULL);
+        id := h.id; workload := h.workload; state := h.state; version := h.version; edition := h.edition;
+        content := coalesce(h.corrected, h.content);
+        RETURN NEXT;
+    END LOOP;
+END $$;
+"""
+"""Answers that people look at after delivery. They are not escalated."""
+
 GATEWAY_GRANTS = """
 GRANT SELECT ON isthmus.held, isthmus.review_votes, isthmus.review_acts TO {role};
 GRANT INSERT (
     id, class, site, workload, domain, task, subject, not_by, why, score, approvers, content, decide_by, escalated_for,
-    delete_at, collect_for
+    delete_at, collect_for, delivered
 ) ON isthmus.held TO {role};
 """
 """Insert and read. The initial state of an answer is the table's default."""

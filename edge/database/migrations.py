@@ -79,7 +79,7 @@ CREATE TABLE isthmus.accounts (
     PRIMARY KEY (day, class, site, team, workload, model, endpoint)
 );
 """
-STEPS = (_KEYS, _USED, _ACCOUNTS, held_answers.STEP)
+STEPS = (_KEYS, _USED, _ACCOUNTS, held_answers.STEP, held_answers.DELIVERED_STEP)
 
 _GATEWAY = """
 GRANT USAGE ON SCHEMA isthmus TO {role};

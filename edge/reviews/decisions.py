@@ -26,7 +26,7 @@ from edge.reviews.reviewers import Person, unavailable
 MAX_LISTED = 200
 """Answers in one list, and overdue answers in one transaction, at most."""
 _WAITING = """
-SELECT id, workload, domain, task, why, score, state, held_at, decide_by, version, approvers,
+SELECT id, workload, domain, task, why, score, state, held_at, decide_by, version, approvers, delivered,
        CASE WHEN claimed_until > clock_timestamp() THEN claimed_by END AS claimed_by,
        ARRAY(SELECT v.by FROM isthmus.review_votes v WHERE (v.id, v.edition) = (h.id, h.edition) ORDER BY v.by)
            AS approved_by
@@ -120,7 +120,19 @@ class ReviewDesk:
     async def one(self, person: Person, held_id: str) -> dict[str, Any]:
         """State of an answer and the acts on it. Raises Refusal."""
         row = await self._row(person, held_id)
-        keys = ("id", "workload", "domain", "task", "why", "score", "state", "version", "approvers", "reason")
+        keys = (
+            "id",
+            "workload",
+            "domain",
+            "task",
+            "why",
+            "score",
+            "state",
+            "version",
+            "approvers",
+            "reason",
+            "delivered",
+        )
         times = ("held_at", "decide_by", "decided_at", "delete_at")
         acts = [
             {key: value for key, value in dict(act).items() if key != "note"}
@@ -137,6 +149,7 @@ class ReviewDesk:
         return {
             **outcome,
             "why": row["why"],
+            "delivered": row["delivered"],
             "score": row["score"],
             "approved_by": row["approved_by"],
             "sha256": digest(line),

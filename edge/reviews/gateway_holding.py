@@ -1,9 +1,10 @@
-"""Holds an answer for review: returns 202 with an id, and the answer itself once it is approved."""
+"""Holds an answer for review until it is approved, or lets people look at it after its delivery."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -20,7 +21,7 @@ from edge.reviews import decision_records
 from edge.reviews.envelope import Envelopes, Erased, note_name, subject_of
 from edge.reviews.held_store import HeldAnswer, HeldAnswerStore, NewHeldAnswer
 from edge.reviews.identity import ID, fold
-from edge.reviews.trigger import Score, demand_of, draw, find_hold_reasons
+from edge.reviews.trigger import Score, demand_of, draw, find_reasons
 from edge.tasks import Task
 
 PATH = "/v1/reviews/{id}"
@@ -52,14 +53,22 @@ class AnswerHolder:
         }
 
     def check_stream(self, workload: str, task: Task, stream: bool) -> None:
-        """Raise Refusal 400 for a stream of a workload whose answers may be held."""
-        if stream and _is_reviewable(task) and (self._demands[workload].any or workload in self._guarded):
+        """Raise Refusal 400 for a stream of a workload of which every answer is held."""
+        if stream and is_reviewable(task) and self._demands[workload].impact == "high":
             raise Refusal(
                 400,
                 "stream_not_reviewable",
-                "Answers of this workload may be held for human review, so they cannot be streamed. Send"
+                "Every answer of this workload is held for human review, so none can be streamed. Send"
                 ' "stream": false; where the status is 202, follow GET /v1/reviews/{id}.',
             )
+
+    def collects(self, workload: str, task: Task) -> bool:
+        """Whether a stream is collected before anything of it leaves, because its end may hold it."""
+        return is_reviewable(task) and (self._demands[workload].may_hold or workload in self._guarded)
+
+    def keeps(self, workload: str, task: Task) -> bool:
+        """Whether people may see an answer of the workload at all, before or after its delivery."""
+        return self.collects(workload, task) or (is_reviewable(task) and self._demands[workload].may_look)
 
     async def instead_of(
         self,
@@ -69,53 +78,79 @@ class AnswerHolder:
         guards: Sequence[str] = (),
     ) -> Response:
         """The answer, or a 202 if it is held. Raises Refusal 503; then nothing of the answer leaves."""
+        told = await self.decide(context, bytes(answer.body), score, guards)
+        if told is None:
+            return answer
+        return JSONResponse(
+            told,
+            status_code=202,
+            headers={"location": PATH.format(id=context.exchange.request_id), "retry-after": RETRY_S},
+        )
+
+    async def decide(
+        self, context: RequestContext, answer: bytes, score: Score | None, guards: Sequence[str]
+    ) -> dict[str, Any] | None:
+        """Put a whole answer away if people see it. Return what the caller is told instead of it; None: deliver it.
+
+        Raises Refusal 503; then nothing of the answer may leave.
+        """
         exchange = context.exchange
         drawn = draw(self._auditor.hmacs.key, exchange.request_id)
-        hold_reasons = find_hold_reasons(self._demands[context.caller.workload], score, guards, drawn)
-        if guards and not _is_reviewable(context.task):
+        reasons = find_reasons(self._demands[context.caller.workload], score, guards, drawn)
+        if guards and not is_reviewable(context.task):
             raise Refusal(
                 400,
                 "content_blocked",
                 f"The guard {guards[0]!r} requires human review, but answers of this task cannot be reviewed.",
             )
-        if not hold_reasons or not _is_reviewable(context.task):
-            return answer
-        workload = self._workloads[context.caller.workload]
-        subject = subject_of(self._auditor.hmacs, context.payload, exchange.request_id)
+        if not reasons.why or not is_reviewable(context.task):
+            return None
+        delivered = not reasons.hold
+        try:
+            decide_by = await self._put(context, answer, score, reasons.why, delivered=delivered)
+        except (OSError, ValueError, DatabaseDown) as error:
+            refusal = _unavailable(error)
+            if delivered:  # the record says that nobody will look at it
+                return None
+            raise refusal from None
+        if delivered:
+            return None
+        exchange.status = 202
+        return {
+            "id": exchange.request_id,
+            "object": "review",
+            "status": "held",
+            "decide_by": decide_by.isoformat(timespec="milliseconds"),
+        }
+
+    async def _put(
+        self, context: RequestContext, answer: bytes, score: Score | None, why: list[str], *, delivered: bool
+    ) -> datetime:
+        """Encrypt and store the answer; return its deadline. Raises OSError, ValueError or DatabaseDown."""
+        request_id, workload = context.exchange.request_id, self._workloads[context.caller.workload]
+        subject = subject_of(self._auditor.hmacs, context.payload, request_id)
         holding = NewHeldAnswer(
-            exchange.request_id,
+            request_id,
             workload.name,
             workload.review.domain if workload.review else None,
             context.task.path,
             subject,
             [*self._asking(context), *(f"certificate:{name}" for name in workload.clients)],
-            hold_reasons,
+            why,
             None if score is None else score.value,
+            delivered,
         )
-        try:
-            line = await asyncio.to_thread(
-                self._envelopes.first,
-                *(exchange.request_id, subject, self._settings.keep_days),
-                *(context.payload, bytes(answer.body)),
-            )
-            audit_entry: dict[str, Any] = {"why": hold_reasons, "sha256": digest(line), "kept": False}
-            if (audited := audited_of(context.request)) is not None:
-                audited.held = audit_entry
-            decide_by = await context.deadline.wait(self._shelf.put(holding, line))
-        except (OSError, ValueError, DatabaseDown) as error:
-            raise _unavailable(error) from None
+        line = await asyncio.to_thread(
+            self._envelopes.first, request_id, subject, self._settings.keep_days, context.payload, answer
+        )
+        audit_entry: dict[str, Any] = {"why": why, "sha256": digest(line), "kept": False}
+        if delivered:
+            audit_entry["delivered"] = True
+        if (audited := audited_of(context.request)) is not None:
+            audited.held = audit_entry
+        decide_by = await context.deadline.wait(self._shelf.put(holding, line))
         audit_entry["kept"] = True
-        exchange.status = 202
-        return JSONResponse(
-            {
-                "id": exchange.request_id,
-                "object": "review",
-                "status": "held",
-                "decide_by": decide_by.isoformat(timespec="milliseconds"),
-            },
-            status_code=202,
-            headers={"location": PATH.format(id=exchange.request_id), "retry-after": RETRY_S},
-        )
+        return decide_by
 
     def _asking(self, context: RequestContext) -> list[str]:
         """Identities of the requester: the key or certificate, and the request's `user` in the form of reviewers."""
@@ -134,7 +169,8 @@ class AnswerHolder:
                 404, "review_not_found", "No held answer of this workload has this id, or it was deleted."
             )
         try:
-            return await (self._given if held_answer.state == "approved" else self._told)(held_answer, caller)
+            is_given = held_answer.state == "approved" and not held_answer.delivered
+            return await (self._given if is_given else self._told)(held_answer, caller)
         except Erased:
             raise Refusal(
                 410, "review_erased", "The answer was erased and cannot be read any more."
@@ -144,6 +180,9 @@ class AnswerHolder:
 
     async def _told(self, held_answer: HeldAnswer, caller: Caller) -> Response:
         status = {"id": held_answer.id, "object": "review", "status": held_answer.state, **held_answer.times}
+        if held_answer.delivered:
+            decided = held_answer.state not in ("held", "escalated")
+            return JSONResponse({**status, "status": held_answer.state if decided else "delivered"})
         if held_answer.state in ("held", "escalated"):
             return JSONResponse(status, status_code=202, headers={"retry-after": RETRY_S})
         status["reason"] = held_answer.reason or ""
@@ -176,7 +215,7 @@ class AnswerHolder:
         return Response(exchange["answer"], media_type="application/json", headers={MARK: mark})
 
 
-def _is_reviewable(task: Task) -> bool:
+def is_reviewable(task: Task) -> bool:
     """Whether people can review answers of the task: text, not embeddings or rankings."""
     return task.holds == "choices"
 

@@ -15,14 +15,15 @@ from edge.reviews.votes import Vote, Votes
 _PUT = """
 INSERT INTO isthmus.held (
     id, class, site, workload, domain, task, subject, not_by, why, score, approvers, content, decide_by, escalated_for,
-    delete_at, collect_for
+    delete_at, collect_for, delivered
 ) VALUES (
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, clock_timestamp() + $13::interval, $14,
-    clock_timestamp() + $15::interval, $16
+    clock_timestamp() + $15::interval, $16, $17
 ) RETURNING decide_by
 """
 _GET = """
 SELECT h.id, h.state, h.version, h.edition, h.content, h.corrected, h.reason, h.held_at, h.decide_by, h.decided_at,
+       h.delivered,
        (SELECT a.note FROM isthmus.review_acts a WHERE (a.id, a.version) = (h.id, h.version)) AS note,
        ARRAY(SELECT v.by FROM isthmus.review_votes v WHERE (v.id, v.edition) = (h.id, h.edition) ORDER BY v.by) AS by,
        ARRAY(SELECT v.sealed FROM isthmus.review_votes v WHERE (v.id, v.edition) = (h.id, h.edition) ORDER BY v.by)
@@ -45,6 +46,8 @@ class NewHeldAnswer:
     """Identities of the workload's callers. None of them may decide."""
     why: list[str]
     score: float | None
+    delivered: bool = False
+    """It was given out already; one person looks at it afterwards."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class HeldAnswer:
     note: bytes | None
     times: dict[str, str]
     votes: list[Vote]
+    delivered: bool
+    """It was given out at once."""
 
     @property
     def corrected(self) -> bool:
@@ -101,9 +106,10 @@ class HeldAnswerStore:
                 new_answer.why,
                 new_answer.score,
             ),
-            *(CLASS_DEMANDS[self._class].approvers, line),
+            *(1 if new_answer.delivered else CLASS_DEMANDS[self._class].approvers, line),
             *(timedelta(hours=settings.decide_h), timedelta(hours=settings.escalated_h)),
             *(timedelta(days=settings.keep_days), None if collect is None else timedelta(seconds=collect)),
+            new_answer.delivered,
         )
         return rows[0]["decide_by"]
 
@@ -126,5 +132,5 @@ class HeldAnswerStore:
         line = row["corrected"] if row["corrected"] is not None else row["content"]
         return HeldAnswer(
             *(held_id, row["state"], row["version"], row["edition"], line, name),
-            *(row["reason"], row["note"], times, votes),
+            *(row["reason"], row["note"], times, votes, row["delivered"]),
         )

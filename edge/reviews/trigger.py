@@ -1,4 +1,4 @@
-"""Decides whether a person must review an answer before it leaves. No I/O: the result depends only on the arguments."""
+"""Decides whether people review an answer: before it is delivered, afterwards, or not. No I/O."""
 
 from __future__ import annotations
 
@@ -23,50 +23,79 @@ class Score(Protocol):
 
 @dataclass(frozen=True)
 class Demand:
-    """When answers of a workload must be reviewed."""
+    """Which answers of a workload people look at: before they are delivered, or afterwards."""
 
     impact: Impact
-    low_confidence: bool
-    """Whether a low or missing score is a reason."""
+    holds_low: bool
+    """Whether a low or missing score holds an answer."""
+    looks_low: bool
+    """Whether people look at a delivered answer with a low score. Never with `holds_low`."""
     below: float | None
-    """Scores below this one are low. None: every score is low."""
+    """Scores below this one are low. None: every score is low where it holds."""
     sample_rate: float
+    """Share of the answers that people look at."""
 
     @property
-    def any(self) -> bool:
-        """Whether an answer of the workload may be held at all."""
-        return self.impact == "high" or self.low_confidence or self.sample_rate > 0
+    def may_hold(self) -> bool:
+        """Whether an answer of the workload may be held."""
+        return self.impact == "high" or self.holds_low
+
+    @property
+    def may_look(self) -> bool:
+        """Whether people may look at a delivered answer of the workload."""
+        return self.looks_low or self.sample_rate > 0
+
+    def is_low(self, score: Score) -> bool:
+        """Whether a score is low. NaN is."""
+        return self.below is None or not score.value >= self.below
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """Why people see an answer. If nothing holds it, it is delivered at once."""
+
+    hold: list[str]
+    look: list[str]
+    """Reasons to look at it; afterwards if nothing holds it."""
+
+    @property
+    def why(self) -> list[str]:
+        return [*self.hold, *self.look]
 
 
 def demand_of(data_class: DataClass, impact: Impact, rule: ReviewRule | None) -> Demand:
     """Combine the class's demand (column `human review`) with the workload's. A workload can only add to it."""
     rule = rule or ReviewRule()
+    holds_low = (
+        impact == "material"
+        or rule.on_low_score == "hold"
+        or (impact == "high" and rule.below_confidence is not None)
+    )
+    looks_low = CLASS_DEMANDS[data_class].review_low_confidence and rule.below_confidence is not None
     return Demand(
         impact,
-        CLASS_DEMANDS[data_class].review_low_confidence
-        or impact == "material"
-        or rule.below_confidence is not None,
+        holds_low,
+        looks_low and not holds_low,
         rule.below_confidence,
         max(CLASS_DEMANDS[data_class].sample_rate_min, rule.sample_rate),
     )
 
 
-def find_hold_reasons(demand: Demand, score: Score | None, guards: Sequence[str], drawn: float) -> list[str]:
-    """Return the reasons to hold an answer; empty if it may leave.
+def find_reasons(demand: Demand, score: Score | None, guards: Sequence[str], drawn: float) -> Reasons:
+    """Return why people see an answer.
 
     `guards` are the names of guards whose verdict demands a review. `drawn` is `draw` of the request.
     """
-    hold_reasons = ["impact"] if demand.impact == "high" else []
-    if demand.low_confidence:
-        if score is None:
-            hold_reasons.append("no-score")
-        # `not >=`, so that NaN counts as low.
-        elif demand.below is None or not score.value >= demand.below:
-            hold_reasons.append("low-score")
-    hold_reasons += [f"guard:{name}" for name in guards]
+    hold, look = ["impact"] if demand.impact == "high" else [], list[str]()
+    if demand.holds_low and score is None:
+        hold.append("no-score")
+    elif score is not None and demand.is_low(score):
+        hold += ["low-score"] if demand.holds_low else []
+        look += ["low-score"] if demand.looks_low else []
+    hold += [f"guard:{name}" for name in guards]
     if drawn < demand.sample_rate:
-        hold_reasons.append("sampled")
-    return hold_reasons
+        look.append("sampled")
+    return Reasons(hold, look)
 
 
 def draw(site_key: bytes, request_id: str) -> float:

@@ -122,6 +122,16 @@ def _check_stated_review(resource: Resource, workload: Workload, settings: Any) 
             resource,
         )
     review = workload.review.model_dump() if workload.review is not None else {}
+    if review.get("on_low_score") == "hold":
+        value = at(settings, "review.on_low_score")
+        if is_unknown(value):
+            yield Violation(f"review.on_low_score of {workload.name} is not known yet", resource, "undecided")
+        elif value != "hold":
+            yield Violation(
+                f"{resource.name} delivers answers of {workload.name} with a low score: review.on_low_score is "
+                f"{value}, stated hold",
+                resource,
+            )
     for key in ("below_confidence", "sample_rate"):
         minimum, value = review.get(key), at(settings, f"review.{key}")
         if not minimum:

@@ -18,7 +18,11 @@ from tests.policies.making import platform_with, resource_of
 
 CLASS = "isthmus.dev/class"
 HIGH = {"name": "narratives", "impact": "high", "review": {"domain": "crime", "below_confidence": 0.8}}
-DRAWN = {"name": "letters", "impact": "low", "review": {"domain": "letters", "sample_rate": 0.1}}
+DRAWN = {
+    "name": "letters",
+    "impact": "low",
+    "review": {"domain": "letters", "sample_rate": 0.1, "below_confidence": 0.5, "on_low_score": "hold"},
+}
 REVIEWS = {"keys": "/keys", "wrapping_key": "/etc/wrapping.key"}
 HELD: dict[str, Any] = {
     **{"mode": "gateway", "class": "restricted", "site": "fra1"},
@@ -131,6 +135,7 @@ CASES = [
             workloads(review=None),
             workloads(review={"domain": "crime", "below_confidence": 0.1}),
             configuration(workloads=[HIGH, {**DRAWN, "review": {"domain": "letters"}}]),
+            configuration(workloads=[HIGH, {**DRAWN, "review": {**DRAWN["review"], "on_low_score": None}}]),
             configuration(workloads=[DRAWN]),
         ],
         unknown=["data"],

@@ -44,6 +44,8 @@ def test_an_answer_with_two_approvals_is_clean_in_any_order(order: Any):
             "rejected": 0,
             "expired": 0,
             "given_out": 1,
+            "delivered": 0,
+            "looked_at": 0,
         }
     ]
     for form in (as_markdown(audit), as_text(audit)):
@@ -102,3 +104,16 @@ def test_answers_ended_by_people_and_by_time_are_counted_separately():
     audit.add(act("escalate", "", "escalated", id="b"))
     audit.add(act("expire", "", "expired", id="b"))
     assert [(row["rejected"], row["expired"]) for row in audit.as_json()["reviews"]] == [(1, 1)]
+
+
+def test_answers_that_people_look_at_after_delivery_are_counted_apart_and_need_no_approval():
+    audit = report()
+    delivered = {"why": ["sampled"], "sha256": ONE, "kept": True, "delivered": True}
+    for number in range(3):
+        audit.add(outcome("restricted", "onprem-vllm", id=f"d{number}", held=delivered))
+    audit.add(act("approve", "anna", "approved", id="d0"))
+    audit.add(act("expire", state="expired", id="d1"))
+    assert audit.clean
+    [row] = audit.as_json()["reviews"]
+    assert (row["held"], row["approved"], row["expired"]) == (0, 0, 0)
+    assert (row["delivered"], row["looked_at"]) == (3, 1)

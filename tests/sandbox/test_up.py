@@ -302,7 +302,7 @@ def test_what_stands_is_served_on_this_machine_and_answers_in_each_class(bank):
         by_class = {entry["class"]: entry for entry in verified["prompts"]}
         assert {name: entry["outcome"] for name, entry in by_class.items()} == {
             "public": "answered",
-            "internal": "approved",
+            "internal": "answered",
             "confidential": "approved",
             "restricted": "approved",
         }

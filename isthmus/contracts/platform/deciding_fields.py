@@ -139,7 +139,9 @@ COMPARED: Mapping[str, tuple[str, ...]] = {
     ),
     "what requirements and plan say, which overrides cannot change (`relaxed_files`)": (
         *_below("sites", "kind jurisdiction"),
-        *_below("gateways.workloads", "impact residency review.domain review.below_confidence"),
+        *_below(
+            "gateways.workloads", "impact residency review.domain review.below_confidence review.on_low_score"
+        ),
         "gateways.workloads.review.sample_rate",
         *_below("exceptions", "workload target who reason until"),
     ),

@@ -195,9 +195,13 @@ class Review(FilePart):
     below_confidence: float | None = Field(
         default=None, ge=0, le=1, json_schema_extra={"unit": "score from 0 to 1"}, examples=[0.75]
     )
-    """Answers with a lower confidence, or with none, go to a person. `isthmus calibrate` finds the threshold."""
+    """Answers with a lower confidence are marked. At impact material people decide on them before they are delivered,
+    and on answers without a confidence. `isthmus calibrate` finds the threshold."""
+    on_low_score: Literal["hold"] | None = Field(default=None, examples=["hold"])
+    """`hold`: at impact low too, people decide on such answers before they are delivered. Absent: they are delivered,
+    and in class confidential and restricted a person looks at them afterwards."""
     sample_rate: Share = Field(default=0, examples=[0.02])
-    """Share of the other answers that a person looks at, drawn at random."""
+    """Share of the other answers that a person looks at after their delivery, drawn at random."""
 
 
 class Workload(FilePart):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from isthmus.contracts.platform.model.reviews import SCORED_CLASSES
 from isthmus.planning.options import gateway_sites
 
 if TYPE_CHECKING:
@@ -43,12 +42,14 @@ def score_warnings(plan: Plan, requirements: Requirements, builds: Collection[st
 
 def _is_held_by_score(workload: Workload) -> bool:
     """Whether the score decides. Embeddings are never held; answers of high impact always are."""
-    below = workload.review.below_confidence if workload.review is not None else None
-    return workload.task == "chat" and workload.impact != "high" and below is not None
+    review = workload.review
+    if workload.task != "chat" or review is None or review.below_confidence is None:
+        return False
+    return workload.impact == "material" or (workload.impact == "low" and review.on_low_score == "hold")
 
 
 def _advice(workload: Workload) -> str:
     own_server = "give it a candidate for GPUs: a pool of a site, or `eks` in `allow` of an AWS site"
-    if workload.sensitivity in SCORED_CLASSES or workload.impact == "material":
+    if workload.impact == "material":
         return own_server[0].upper() + own_server[1:]
-    return f"Remove `review.below_confidence` and set `review.sample_rate` instead, or {own_server}"
+    return f"Remove `review.on_low_score`, or {own_server}"

@@ -15,7 +15,9 @@ ENDS = ("approved", "rejected", "expired")
 class Reviews:
     """Collects the records of reviews, in any order: records of different writers are not sorted by time."""
 
-    _held: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    _put_away: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    _delivered: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    """Answers that people look at after their delivery."""
     _ended: dict[tuple[str, str, str], set[str]] = field(default_factory=dict)
     _given: dict[tuple[str, str, str, str], str] = field(default_factory=dict)
     _approved: dict[tuple[str, str], set[str]] = field(default_factory=dict)
@@ -24,8 +26,12 @@ class Reviews:
         """Add a record. `counted`: its time is in the report's period. Approvals before the period count too."""
         where = (str(record["class"]), str(record["site"]))
         if record["kind"] == "outcome":
-            if counted and (record.get("held") or {}).get("kept") is True:
-                self._held.setdefault(where, set()).add(record["id"])
+            held = record.get("held") or {}
+            if held.get("delivered"):
+                # Also before the period: its decision may be within.
+                self._delivered.setdefault(where, set()).add(record["id"])
+            if counted and held.get("kept") is True:
+                self._put_away.setdefault(where, set()).add(record["id"])
             return
         act, held_id, sha256 = record["act"], record["id"], record["sha256"]
         if act in ("approve", "correct") and (person := record["who"].get("reviewer")):
@@ -54,15 +60,20 @@ class Reviews:
         return unapproved
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return by class and site how many answers were held, decided and released."""
-        places = {*self._held, *(key[:2] for key in self._ended), *(key[:2] for key in self._given)}
-        return [
-            {
-                "class": place[0],
-                "site": place[1],
-                "held": len(self._held.get(place, ())),
-                **{end: len(self._ended.get((*place, end), ())) for end in ENDS},
-                "given_out": len({key[2] for key in self._given if key[:2] == place}),
-            }
-            for place in sorted(places)
-        ]
+        """Return by class and site how many answers were held, decided, released, and looked at after delivery."""
+        places = {*self._put_away, *(key[:2] for key in self._ended), *(key[:2] for key in self._given)}
+        return [self._row(place) for place in sorted(places)]
+
+    def _row(self, place: tuple[str, str]) -> dict[str, Any]:
+        delivered = self._delivered.get(place, set())
+        put_away = self._put_away.get(place, set())
+        ended = {end: self._ended.get((*place, end), set()) for end in ENDS}
+        return {
+            "class": place[0],
+            "site": place[1],
+            "held": len(put_away - delivered),
+            **{end: len(ids - delivered) for end, ids in ended.items()},
+            "given_out": len({key[2] for key in self._given if key[:2] == place}),
+            "delivered": len(put_away & delivered),
+            "looked_at": len((ended["approved"] | ended["rejected"]) & delivered),
+        }

@@ -36,7 +36,7 @@ SAID = "Paid to Muster"
 RULE = {"below_confidence": 0.8, "domain": "payments"}
 WORKLOADS: list[dict[str, Any]] = [
     {"name": "credit", "impact": "high", "review": RULE, "clients": []},
-    {"name": "claims", "impact": "low", "review": RULE},
+    {"name": "claims", "impact": "material", "review": RULE},
     {"name": "bound", "impact": "high", "review": RULE, "clients": ["claims.payments.svc"]},
 ]
 

@@ -281,7 +281,7 @@ def test_texts_of_reviewers_cannot_forge_lines_in_records_and_logs(site: Reviewe
     assert site.audit_site.verify(records=site.audit_site.records).findings == []
 
 
-def test_a_stream_is_refused_where_an_answer_may_be_held(site: Reviewed):
+def test_a_stream_is_refused_where_every_answer_is_held(site: Reviewed):
     refused = site.ask(stream=True)
     assert (refused.status_code, code_of(refused)) == (400, "stream_not_reviewable")
     assert '"stream": false' in refused.json()["error"]["message"]

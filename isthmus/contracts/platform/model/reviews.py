@@ -16,7 +16,8 @@ from isthmus.core.errors import FieldError
 SCORED_CLASSES: tuple[Sensitivity, ...] = tuple(
     class_ for class_, demands in CLASS_DEMANDS.items() if demands.review_low_confidence
 )
-"""Classes in which a low score holds an answer whatever its impact: each of their workloads says which score is low."""
+"""Classes in which people see an answer with a low score whatever its impact: each of their workloads says which score
+is low."""
 Hours = Annotated[float, Field(gt=0, le=24 * 30)]
 
 
@@ -70,6 +71,11 @@ class Reviewed(Caller):
     def asks_for_people(self) -> bool:
         """Whether its gateway must be able to hold answers for review."""
         return self.review is not None or self.impact in ("material", "high")
+
+    @property
+    def holds_low_scores(self) -> bool:
+        """Whether a low score holds an answer."""
+        return self.impact == "material" or (self.review is not None and self.review.on_low_score == "hold")
 
 
 class Reviewer(Part):

@@ -76,7 +76,7 @@ def _check_reviewed_by(
 
 
 def low_scores_are_stated(platform: Platform) -> None:
-    """Where a low score holds an answer, the workload says which score is low."""
+    """Where people see an answer with a low score, the workload says which score is low."""
     raise_all(
         FieldError(
             f"workload {workload.name} has no review.below_confidence, so no score counts as low",
@@ -86,7 +86,7 @@ def low_scores_are_stated(platform: Platform) -> None:
         for index, gateway in enumerate(platform.gateways)
         if gateway.reviews is not None
         for number, workload in enumerate(gateway.workloads)
-        if gateway.class_ in SCORED_CLASSES or workload.impact == "material"
+        if gateway.class_ in SCORED_CLASSES or workload.holds_low_scores
         if workload.review is None or workload.review.below_confidence is None
     )
 
