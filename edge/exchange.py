@@ -21,6 +21,8 @@ class Exchange:
     team: str = ""
     identity: str = ""
     """Id of the caller's key or certificate, never the key itself."""
+    person: str = ""
+    """Name of the person who signed on. It is in no log and no record; records have pseudonyms."""
     model: str = ""
     """The model's name in the request."""
     endpoint: str = ""

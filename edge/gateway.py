@@ -33,7 +33,7 @@ from edge.reviews.gateway_holding import PATH as REVIEW_PATH
 from edge.reviews.gateway_holding import AnswerHolder
 from edge.reviews.stream_holding import StreamReview
 from edge.revocation import while_allowed
-from edge.routing import Endpoint, Router, Unsent, Upstream, UpstreamCall
+from edge.routing import Endpoint, RoutedModel, Router, Unsent, Upstream, UpstreamCall
 from edge.routing.route import send_to_first_available
 from edge.screening import Screeners
 from edge.service import Service, State, application, metrics_response
@@ -56,7 +56,6 @@ class Gateway:
         self._limits, self._state = config.limits, state
         self._database = Database(config.database) if config.database else None
         self._keys = _keys(config, self._database)
-        self._identify = Identify(config, self._keys)
         self._ledger = Ledger(self._database) if self._database else None
         self._allowances = Allowances(config, self._ledger)
         self._accounts = Accounts(self._database, config.data_class, config.site) if self._database else None
@@ -65,6 +64,8 @@ class Gateway:
         self._tasks = {task.path: task for route in config.routes for task in tasks_of(route)}
         self._screeners = Screeners(config) if config.screening else None
         self._auditor = Auditor(config, config.audit, state.metrics) if config.audit else None
+        pseudonym = self._auditor.hmacs.subject if self._auditor else None
+        self._identify = Identify(config, self._keys, pseudonym)
         self._holder: AnswerHolder | None = None
         if config.reviews is not None:
             assert self._database is not None, "the configuration has it"
@@ -100,7 +101,7 @@ class Gateway:
     async def models(self, request: Request) -> Response:
         """The models of the caller's own workload."""
         caller = await self._caller(request)
-        models = [self._model_entry(name) for name in self._router.models_of(caller.workload)]
+        models = [self._model_entry(name) for own in caller.own for name in self._router.models_of(own)]
         return JSONResponse({"object": "list", "data": models})
 
     async def model(self, request: Request) -> Response:
@@ -110,7 +111,7 @@ class Gateway:
             raise HTTPException(404)
         request.state.exchange.path = MODEL_PATH
         caller = await self._caller(request)
-        if name not in self._router.models_of(caller.workload):
+        if not any(name in self._router.models_of(own) for own in caller.own):
             raise _no_model()
         return JSONResponse(self._model_entry(name))
 
@@ -158,6 +159,7 @@ class Gateway:
         caller = await self._identify.caller(request)
         exchange: Exchange = request.state.exchange
         exchange.workload, exchange.team, exchange.identity = caller.workload, caller.team, caller.identity
+        exchange.person = caller.person
         if self._database is not None:
             try:
                 await self._database.heard_within(HEARD_S)
@@ -174,13 +176,12 @@ class Gateway:
         raw = await deadline.wait(read_body(request, self._limits.max_body_bytes))
         task = self._tasks[request.scope["path"]]
         payload = task.check(parse_object(raw))
-        routed_model = self._router.models_of(caller.workload).get(payload["model"])
-        if routed_model is None:
-            raise _no_model()
+        caller, routed_model = self._route_of(caller, payload["model"])
         served = tasks_of(routed_model.route)
         if task not in served:
             raise Refusal(404, "wrong_task", f"Send requests for this model to {served[0].path}.")
         exchange: Exchange = request.state.exchange
+        exchange.workload, exchange.team = caller.workload, caller.team
         exchange.model, exchange.stream = routed_model.route.called, payload.get("stream", False)
         if self._holder is not None:
             self._holder.check_stream(caller.workload, task, exchange.stream)
@@ -208,6 +209,13 @@ class Gateway:
             answer_limit,
             screen,
         )
+
+    def _route_of(self, caller: Caller, model: str) -> tuple[Caller, RoutedModel]:
+        """The caller as one of the workload that has the model, and its route. Raises Refusal 404."""
+        for own in caller.own:
+            if (routed_model := self._router.models_of(own).get(model)) is not None:
+                return (self._identify.of_workload(caller, own) if caller.workloads else caller), routed_model
+        raise _no_model()
 
     async def _reserve(self, context: RequestContext) -> None:
         """Reserve tokens and cost in the limits of workload and team. Raises Refusal 400, 402, 429 or 503."""
@@ -319,6 +327,8 @@ class Gateway:
             pass  # requests are refused until the database answers
 
     async def _problem(self) -> str | None:
+        if problem := await self._identify.problem():
+            return problem
         if await self._keys.problem():
             return "callers unreadable"
         return self._auditor.log.problem() if self._auditor else None

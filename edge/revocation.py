@@ -30,7 +30,8 @@ async def while_allowed(
             try:
                 await identify.caller(context.request)
             except Refusal as refusal:
-                if refusal.status in (401, 403):
+                # A token that expires meanwhile was valid for this request, which its own time limit ends.
+                if refusal.status in (401, 403) and refusal.code != "expired_token":
                     context.exchange.code, context.exchange.ended = refusal.code, True
                     yield sse.event(refusal.body())
                     return

@@ -28,6 +28,7 @@ from components.cluster.pod_defaults import (
     share_security,
 )
 from components.cluster.workload_names import WorkloadNames
+from components.gateway import sign_on
 from components.gateway.callers import (
     GatewayDatabase,
     GatewayTeam,
@@ -49,6 +50,7 @@ from components.gateway.screening import (
     create_detector,
     servers_of,
 )
+from components.gateway.sign_on import GatewaySignOn
 from components.gateway.traces import (
     GatewayTraces,
     collector_egress,
@@ -88,6 +90,8 @@ class InferenceGatewayArgs(TypedDict):
     """Its audit records, which an `AuditSealer` seals. Absent: no records."""
     traces: NotRequired[GatewayTraces]
     """Collector of its traces. Absent: no traces are sent."""
+    sign_on: NotRequired[GatewaySignOn]
+    """The sign-on whose access tokens it accepts beside keys and certificates. Absent: none."""
     screening: NotRequired[GatewayScreening]
     """The detector in its pods, which redacts what leaves the site. Absent: nothing is screened."""
     reviews: NotRequired[GatewayHeld]
@@ -306,7 +310,7 @@ class _Routing:
 
 @dataclass(frozen=True)
 class _GatewayParts:
-    """Optional parts of a gateway: calibrations, detector, held answers, records and traces."""
+    """Optional parts of a gateway: calibrations, detector, held answers, records, traces and sign-on."""
 
     calibrations: Calibrations
     detector: DetectorParts
@@ -315,6 +319,8 @@ class _GatewayParts:
     traces: GatewayTraces | None
     trace_mounts: list[dict[str, Any]]
     trace_volumes: list[dict[str, Any]]
+    sign_on_mounts: list[dict[str, Any]]
+    sign_on_volumes: list[dict[str, Any]]
 
     @classmethod
     def create(cls, names: WorkloadNames, args: InferenceGatewayArgs) -> "_GatewayParts":
@@ -332,7 +338,11 @@ class _GatewayParts:
         held_answers = HeldAnswers(*owner, args, names.options)
         records = Records(*owner, args["audit"], names.options) if "audit" in args else None
         traces = args.get("traces")
-        return cls(calibrations, detector, held_answers, records, traces, *mounts_and_volumes(traces))
+        signing_on = sign_on.mounts_and_volumes(args.get("sign_on"))
+        return cls(
+            *(calibrations, detector, held_answers, records, traces),
+            *(*mounts_and_volumes(traces), *signing_on),
+        )
 
     @property
     def dependencies(self) -> list[pulumi.Resource]:
@@ -350,6 +360,7 @@ class _GatewayParts:
             *self.held_answers.mounts,
             *self.calibrations.mounts,
             *self.trace_mounts,
+            *self.sign_on_mounts,
         ]
 
     def volumes(self, callers_secret: str) -> list[dict[str, Any]]:
@@ -359,6 +370,7 @@ class _GatewayParts:
             *self.held_answers.volumes,
             *self.calibrations.volumes,
             *self.trace_volumes,
+            *self.sign_on_volumes,
             *self.detector.volumes,
         ]
 
@@ -369,6 +381,7 @@ def _configuration(args: InferenceGatewayArgs, routing: "_Routing", parts: _Gate
     configuration = with_trust_bundle(
         gateway_config(args["sensitivity"], args["site"], routing.routes, callers), args.get("trust_bundle")
     )
+    configuration |= sign_on.tokens_section(args.get("sign_on"))
     configuration |= traces_section(parts.traces) | parts.detector.config | parts.held_answers.section
     if parts.records is not None:
         configuration["audit"] = parts.records.section(configuration)
@@ -433,6 +446,7 @@ def _egress_besides_servers(args: InferenceGatewayArgs, names: WorkloadNames) ->
     return [
         *database_egress(args.get("database"), names.sensitivity, site_cidrs, names.service),
         *collector_egress(args.get("traces"), names.sensitivity, site_cidrs, names.service),
+        *sign_on.issuer_egress(args.get("sign_on"), names.sensitivity, site_cidrs, names.service),
         *([egress_to_router(names.sensitivity)] if "router" in args else []),
         *(
             [_to_translator(names.sensitivity)]
@@ -451,6 +465,8 @@ def _names_of_pod(
         hosts.append((args["database"]["address"], args["database"]["host"]))
     if "traces" in args:
         hosts.append((args["traces"]["address"], host_of(args["traces"])))
+    if "sign_on" in args and "keys_address" in args["sign_on"]:
+        hosts.append((args["sign_on"]["keys_address"], sign_on.host_of(args["sign_on"])))
     is_restricted = names.sensitivity == "restricted"
     own = _restricted_names(args, names.namespace) if is_restricted else resolver_access.pod
     return with_host_aliases(hosts, own)

@@ -15,6 +15,7 @@ from components.serving.mapping import spread_arguments
 from components.serving.scaling_mapping import place_args, route_args
 from components.serving.vllm_arguments import TEXT_TASKS
 from isthmus.contracts.platform.lookups.records import audit_store_of, seal_prefix
+from isthmus.contracts.platform.lookups.sign_on import tokens_of
 from isthmus.contracts.platform.model.platform import AuditStore, Endpoint, Gateway, Platform, Site, Workload
 from isthmus.contracts.vocabulary import CALLED_TARGETS
 from isthmus.core.errors import InputError
@@ -56,6 +57,7 @@ def gateway_args(
         "site_cidrs": on_prem_networks(platform),
         "resolvers": list(site.dns),
         **_recording_arguments(gateway, sealed),
+        **_sign_on_arguments(platform, gateway),
     }
     if gateway.screening is not None:
         arguments["screening"] = screening_args(platform, gateway, cluster_ips)
@@ -70,6 +72,18 @@ def gateway_args(
         arguments["translator"] = translator
         arguments |= exception_arguments(platform, [workload.name for workload in gateway.workloads])
     return arguments  # type: ignore[return-value]
+
+
+def _sign_on_arguments(platform: Platform, gateway: Gateway) -> dict[str, Any]:
+    """Of `InferenceGatewayArgs`: whose tokens it accepts."""
+    tokens, people = tokens_of(platform, gateway), platform.people
+    if tokens is None or people is None or people.sign_on is None:
+        return {}
+    keys = people.sign_on.keys
+    places = {"keys_config_map": keys.config_map, "keys_address": keys.address, "keys_ca": keys.ca}
+    return {
+        "sign_on": {"tokens": tokens, **{key: value for key, value in places.items() if value is not None}}
+    }
 
 
 def _recording_arguments(gateway: Gateway, sealed: Sealed | None) -> dict[str, Any]:

@@ -240,7 +240,7 @@ class AuditedRequest:
         days = self.auditor.days_of(self.exchange.workload)
         if self._asked is None or days is None or self.auditor.keys is None:
             return b"", None
-        user = self._asked.get("user")
+        user = self.exchange.person or self._asked.get("user")
         subject = (
             self.auditor.hmacs.subject(user) if isinstance(user, str) else f"r-{self.exchange.request_id}"
         )

@@ -15,6 +15,7 @@ from edge.config.database import DatabaseConfig
 from edge.config.review import Impact, ReviewRule, Reviews
 from edge.config.routes import Route
 from edge.config.screening import Screening
+from edge.config.tokens import Tokens
 
 Count = Annotated[int, Field(ge=1, le=10**15)]
 
@@ -107,6 +108,8 @@ class GatewayConfig(Strict):
     """Absent: nothing is redacted, and no guard runs."""
     reviews: Reviews | None = None
     """Absent: no answer is held for people."""
+    tokens: Tokens | None = None
+    """Absent: only keys and certificates are accepted."""
 
     @model_validator(mode="after")
     def _reviewed(self) -> GatewayConfig:
@@ -160,6 +163,12 @@ class GatewayConfig(Strict):
                 raise ValueError(
                     f"workloads: {workload.name!r} needs review.below_confidence. Set it to the lowest score to accept"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _signed_on(self) -> GatewayConfig:
+        if self.tokens is not None and (problem := self.tokens.problem(self)):
+            raise ValueError(problem)
         return self
 
     @model_validator(mode="after")

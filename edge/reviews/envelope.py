@@ -20,9 +20,9 @@ class Erased(Exception):
     """The key of the answer was destroyed, so nobody can read it."""
 
 
-def subject_of(hmacs: Hmacs, request: dict[str, Any], held_id: str) -> str:
-    """The subject whose keys encrypt the answer: the `user` of the request, otherwise the request itself."""
-    user = request.get("user")
+def subject_of(hmacs: Hmacs, request: dict[str, Any], held_id: str, person: str = "") -> str:
+    """The subject whose keys encrypt the answer: the person or the `user` of the request, else the request itself."""
+    user = person or request.get("user")
     return hmacs.subject(user) if isinstance(user, str) else f"r-{held_id}"
 
 

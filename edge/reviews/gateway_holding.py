@@ -128,7 +128,7 @@ class AnswerHolder:
     ) -> datetime:
         """Encrypt and store the answer; return its deadline. Raises OSError, ValueError or DatabaseDown."""
         request_id, workload = context.exchange.request_id, self._workloads[context.caller.workload]
-        subject = subject_of(self._auditor.hmacs, context.payload, request_id)
+        subject = subject_of(self._auditor.hmacs, context.payload, request_id, context.exchange.person)
         holding = NewHeldAnswer(
             request_id,
             workload.name,
@@ -154,14 +154,14 @@ class AnswerHolder:
 
     def _asking(self, context: RequestContext) -> list[str]:
         """Identities of the requester: the key or certificate, and the request's `user` in the form of reviewers."""
-        user = context.payload.get("user")
+        user = context.exchange.person or context.payload.get("user")
         subjects = [self._auditor.hmacs.subject(fold(user))] if isinstance(user, str) else []
         return [context.caller.identity, *subjects]
 
     async def look(self, held_id: str, caller: Caller) -> Response:
         """The state of a held answer of the caller's workload, or the approved answer. Raises Refusal."""
         try:
-            held_answer = await self._shelf.get(held_id, caller.workload) if ID.fullmatch(held_id) else None
+            held_answer = await self._find(held_id, caller)
         except DatabaseDown as error:
             raise _unavailable(error) from None
         if held_answer is None:
@@ -177,6 +177,16 @@ class AnswerHolder:
             ) from None
         except (OSError, ValueError) as error:
             raise _unavailable(error) from None
+
+    async def _find(self, held_id: str, caller: Caller) -> HeldAnswer | None:
+        """The answer, if the caller's workload asked for it. A person sees those of their own requests only."""
+        if not ID.fullmatch(held_id):
+            return None
+        asked_by = caller.identity if caller.workloads else None
+        for workload in caller.own:
+            if (held_answer := await self._shelf.get(held_id, workload, asked_by)) is not None:
+                return held_answer
+        return None
 
     async def _told(self, held_answer: HeldAnswer, caller: Caller) -> Response:
         status = {"id": held_answer.id, "object": "review", "status": held_answer.state, **held_answer.times}

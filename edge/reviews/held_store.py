@@ -30,6 +30,7 @@ SELECT h.id, h.state, h.version, h.edition, h.content, h.corrected, h.reason, h.
            AS sealed
 FROM isthmus.held h
 WHERE (h.id, h.class, h.site, h.workload) = ($1, $2, $3, $4) AND h.delete_at > clock_timestamp()
+    AND ($5::text IS NULL OR $5 = ANY (h.not_by))
 """
 
 
@@ -113,9 +114,12 @@ class HeldAnswerStore:
         )
         return rows[0]["decide_by"]
 
-    async def get(self, held_id: str, workload: str) -> HeldAnswer | None:
-        """Return a held answer of the workload; None if it has none with this id. Raises DatabaseDown."""
-        rows = await self._database.fetch(_GET, held_id, self._class, self._site, workload)
+    async def get(self, held_id: str, workload: str, asked_by: str | None = None) -> HeldAnswer | None:
+        """Return a held answer of the workload; None if it has none with this id. Raises DatabaseDown.
+
+        `asked_by`: only if this identity sent the request.
+        """
+        rows = await self._database.fetch(_GET, held_id, self._class, self._site, workload, asked_by)
         if not rows:
             return None
         row: Any = rows[0]

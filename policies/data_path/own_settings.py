@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from isthmus.contracts.platform.model.platform import Gateway
+from isthmus.contracts.platform.lookups.sign_on import tokens_of
+from isthmus.contracts.platform.model.platform import Gateway, Platform
 from isthmus.graph.network.reachability import CLASS
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.inputs.aws_reach import is_of_component
@@ -22,9 +23,10 @@ _TASK = "aws:ecs/taskDefinition:TaskDefinition"
 _FOLDERS = ("/etc/isthmus/", "/var/lib/isthmus/")
 _FILES = (
     *("certificate", "key", "client_ca", "ca", "password", "salt_key", "records", "seals", "seal_key"),
-    *("site_key", "wrapping_key", "keys"),
+    *("site_key", "wrapping_key", "keys", "jwks_file"),
 )
 """Keys of settings whose value is a file or a folder of a volume."""
+_SECTIONS_WITH_FILES = ("listen", "upstream_tls", "database", "audit", "held", "reviews", "tokens")
 
 
 def _settings(subject: Subject) -> Iterator[tuple[Resource, str, Mapping[str, Any], list[Gateway]]]:
@@ -51,12 +53,14 @@ def _settings(subject: Subject) -> Iterator[tuple[Resource, str, Mapping[str, An
 
 def _check(subject: Subject) -> Iterator[Violation]:
     for resource, class_, settings, gateways in _settings(subject):
-        for problem in _problems(settings, gateways, in_cluster=resource.type == _CONFIG_MAP):
+        for problem in _problems(subject, settings, gateways, in_cluster=resource.type == _CONFIG_MAP):
             yield Violation(f"{resource.name} {problem}, for {class_} data", resource)
 
 
-def _problems(settings: Mapping[str, Any], gateways: list[Gateway], *, in_cluster: bool) -> Iterator[str]:
-    for part in ("listen", "upstream_tls", "database", "audit", "held", "reviews") if in_cluster else ():
+def _problems(
+    subject: Subject, settings: Mapping[str, Any], gateways: list[Gateway], *, in_cluster: bool
+) -> Iterator[str]:
+    for part in _SECTIONS_WITH_FILES if in_cluster else ():
         section = settings.get(part)
         for key, value in section.items() if isinstance(section, Mapping) else ():
             if key in _FILES and isinstance(value, str) and not value.startswith(_FOLDERS):
@@ -94,8 +98,29 @@ def _problems(settings: Mapping[str, Any], gateways: list[Gateway], *, in_cluste
         proxy = at(route, "proxy")
         if proxy is not None and not proxies:
             yield f"sends requests of {at(route, 'workload')} through {proxy}, and the platform states no proxy"
+    yield from _problems_of_tokens(subject.platform, settings, gateways)
     if settings.get("traces") and not any(gateway.traces for gateway in gateways):
         yield "sends traces, and the platform states none"
+
+
+def _problems_of_tokens(
+    platform: Platform | None, settings: Mapping[str, Any], gateways: list[Gateway]
+) -> Iterator[str]:
+    """Whose access tokens it accepts, and for which workloads."""
+    tokens = settings.get("tokens")
+    if tokens is None or platform is None:
+        return
+    stated = [expected for gateway in gateways if (expected := tokens_of(platform, gateway)) is not None]
+    if not isinstance(tokens, Mapping) or not stated:
+        yield "accepts access tokens of people, and the platform states no users of its workloads"
+        return
+    if tokens not in stated:
+        keys = sorted(
+            str(key)
+            for key in {*tokens, *stated[0]}
+            if all(tokens.get(key) != expected.get(key) for expected in stated)
+        )
+        yield f"accepts access tokens with {', '.join(keys) or 'settings'}, which the platform does not state"
 
 
 def _problems_of_database(
@@ -142,7 +167,7 @@ def _judged(subject: Subject) -> Iterator[Resource]:
 RULES = (
     Rule(
         "data-path/own-settings",
-        "Gateways and review services have the callers, reviewers and databases of the platform",
+        "Gateways and review services have the callers, people, reviewers and databases of the platform",
         "critical",
         (*fw.nist("AC-3", "AC-4", "CM-5"), *fw.iso_27001("A.8.3", "A.8.12"), *fw.dora("Art. 9(4)(c)")),
         "Whoever is added to the settings of a gateway after its review reads a class's data with its approval",

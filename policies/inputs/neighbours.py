@@ -76,9 +76,10 @@ def _stated(subject: Subject) -> Iterator[tuple[str, str]]:
 
 def _parts(platform: Any, key: str) -> list[Any]:
     """Parts of a platform as plain data."""
+    value = getattr(platform, key, None) or ()
     return [
         part.model_dump(mode="json", by_alias=True, warnings=False) if hasattr(part, "model_dump") else part
-        for part in getattr(platform, key, None) or ()
+        for part in ([value] if hasattr(value, "model_dump") else value)
     ]
 
 
@@ -150,7 +151,7 @@ def stated_hosts(subject: Subject) -> frozenset[str]:
         return frozenset()
     texts = [
         value
-        for key in ("gateways", "audit", "endpoints")
+        for key in ("gateways", "audit", "endpoints", "people")
         for part in _parts(subject.platform, key)
         for name, value in _leaves(part)
         if name in _HOST_KEYS
@@ -165,7 +166,7 @@ def stated_addresses(subject: Subject) -> frozenset[str]:
         return frozenset()
     return frozenset(
         value
-        for key in ("gateways", "audit", "endpoints")
+        for key in ("gateways", "audit", "endpoints", "people")
         for part in _parts(subject.platform, key)
         for name, value in _leaves(part)
         if name == "address"

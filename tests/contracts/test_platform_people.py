@@ -28,7 +28,7 @@ ACCESS: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ([], "at least 1 item"),
+        ([], "people names nobody"),
         ([{**OPS, "groups": ["system:authenticated"]}], "a built-in group of Kubernetes"),
         ([{**OPS, "groups": []}], "at least 1 item"),
         ([OPS, OPS], "appears twice"),

@@ -1260,6 +1260,7 @@ OTHER_SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "authority": (_GATEWAY, {"listen": {"client_ca": "/tmp/ca.crt"}}),
     "records-key": (_GATEWAY, {"audit": {"site_key": "/tmp/key"}}),
     "traces": (_GATEWAY, {"traces": [{"endpoint": "https://10.40.0.99:4318"}]}),
+    "people": (_GATEWAY, {"tokens": {"issuer": "https://evil.example", "workloads": []}}),
 }
 
 

@@ -27,7 +27,7 @@ def _below(parent: str, names: str) -> tuple[str, ...]:
 FREE: Mapping[str, tuple[str, ...]] = {
     "names by which parts are known; another one is another part": (
         *("isthmus", "name", "blueprint", "endpoints.id", "clusters.admins.name"),
-        *_below("people", "members.name break_glass.keyholders.name"),
+        *_below("people", "members.name users.name break_glass.keyholders.name"),
         *_below("gateways", "destinations.name reviews.reviewers.name screening.topics.name workloads.name"),
         *_below("gateways", "teams.name workloads.calibrations.name"),
         *_below("pools.sharing", "classes.teams.name priorities.name"),
@@ -159,6 +159,7 @@ ADDED_FREELY = frozenset(
 REMOVED_FREELY = frozenset(
     {
         *("people", "people.members", "people.break_glass", "people.break_glass.keyholders"),
+        *("people.users", "people.sign_on"),
         *("clusters.admins", "clusters.hybrid_nodes", "sites.cluster_dns.peers"),
         *_below("endpoints", "sagemaker.shadow sagemaker.capture picker"),
         *_below("gateways", "workloads destinations audit.content reviews.reviewers traces fargate router"),
@@ -260,6 +261,11 @@ LOOSER: Mapping[str, Looser] = {
     "people.members.groups": _added,
     "people.members.permission_sets": _added,
     "people.members.classes": _wider,
+    "people.users.groups": _added,
+    "people.users.workloads": _added,
+    "people.sign_on.clients": _wider,
+    "people.sign_on.through": _added,
+    "people.sign_on.max_lifetime_s": _more,
     "people.break_glass.max_hours": _more,
     # Sites and clusters
     "sites.existing_namespaces": _added,

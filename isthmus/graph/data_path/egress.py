@@ -223,9 +223,10 @@ class Outside:
         return False
 
     def _asks_what_is_stated(self, class_: str, pods: Pods, cidr: str, port: str) -> bool:
-        """Whether an exit leads to the database or trace collector that the platform states for the class's gateway.
+        """Whether an exit leads to what the platform states for the class's gateway: database, collector, sign-on.
 
-        Its network in AWS must carry the class, and the pods must be users of it: only the gateway sends traces.
+        Its network in AWS must carry the class, and the pods must be users of it: only the gateway sends traces, and
+        reads the keys of the sign-on.
         """
         if pods.role not in DATABASE_ROLES or not is_within(cidr, self._carrying(class_)):
             return False
@@ -235,6 +236,9 @@ class Outside:
                 addresses.add((f"{database.address}/32", str(database.port)))
             if gateway.class_ == class_ and (traces := gateway.traces) is not None and pods.role == "gateway":
                 addresses.add((f"{traces.address}/32", str(urlsplit(traces.endpoint).port or 443)))
+        sign_on = platform.people.sign_on if platform and platform.people else None
+        if sign_on is not None and sign_on.keys.address is not None and pods.role == "gateway":
+            addresses.add((f"{sign_on.keys.address}/32", str(urlsplit(sign_on.keys.url or "").port or 443)))
         return (cidr, port) in addresses
 
     def _carrying(self, class_: str) -> list[str]:

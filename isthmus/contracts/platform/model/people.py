@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from isthmus.contracts.platform.model.callers import is_client_name
 from isthmus.contracts.platform.model.emergency_access import BreakGlass
+from isthmus.contracts.platform.model.records import Address
 from isthmus.contracts.reference.roles import RoleName
-from isthmus.contracts.vocabulary import DnsLabel, Part, Sensitivity
+from isthmus.contracts.vocabulary import DnsLabel, KubeName, Part, Sensitivity
 from isthmus.core.errors import FieldError
 from isthmus.core.uniqueness import unique
 
@@ -23,6 +25,12 @@ PermissionSet = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+=,.@-]{1,
 SamlArn = Annotated[
     str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:saml-provider/[A-Za-z0-9._-]{1,128}$")
 ]
+
+
+HttpsUrl = Annotated[
+    str, StringConstraints(pattern=r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$")
+]
+ClaimName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:/-]{1,100}$")]
 
 
 class Members(Part):
@@ -40,11 +48,82 @@ class Members(Part):
     """Permission sets of IAM Identity Center whose sessions may take the role in the accounts."""
 
 
-class People(Part):
-    """Roles of people in clusters and accounts."""
+class Users(Part):
+    """The groups whose people may use workloads in their own name."""
 
-    members: list[Members] = Field(min_length=1)
+    name: DnsLabel
+    """By which overrides merge."""
+    groups: list[GroupName] = Field(min_length=1)
+    """Groups as the sign-on's tokens name them. With Entra ID their object ids, or application roles."""
+    workloads: list[DnsLabel] = Field(min_length=1)
+    """The workloads that they may use."""
+
+
+class IssuerKeys(Part):
+    """Where gateways read the public keys of the sign-on."""
+
+    config_map: KubeName | None = None
+    """A ConfigMap with `jwks.json` in the namespace of each class, which the organisation keeps up to date."""
+    url: HttpsUrl | None = Field(default=None, examples=["https://sso.bank.example/realms/bank/certs"])
+    """Where the issuer publishes them (`jwks_uri`)."""
+    address: Address | None = None
+    """Where `url` is reached: a network policy cannot hold a name to anything."""
+    ca: KubeName | None = None
+    """ConfigMap with `ca.crt` in the namespace of each class: who signed the certificate of `url`. Absent: a public
+    authority."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> IssuerKeys:
+        if (self.config_map is None) == (self.url is None):
+            raise FieldError("the keys of the sign-on have one source", fix="Set either config_map or url")
+        if (self.url is None) != (self.address is None):
+            raise FieldError("url and address of the keys go together", fix="Set both, or neither")
+        if self.ca is not None and self.url is None:
+            raise FieldError("ca is for url", "ca", fix="Remove ca")
+        return self
+
+
+class SignOn(Part):
+    """The organisation's sign-on (OpenID Connect), whose access tokens gateways accept."""
+
+    issuer: HttpsUrl = Field(examples=["https://sso.bank.example/realms/bank"])
+    """Claim `iss` of its tokens, exactly."""
+    audience: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")] = "isthmus"
+    """Claim `aud` that tokens for the gateways have."""
+    clients: list[Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")]] = []
+    """Applications whose tokens are accepted (claim `azp`, `client_id` or `appid`). Absent: all of the issuer."""
+    through: list[str] = []
+    """DNS names or SPIFFE ids of the certificates that may present tokens above class public, such as a proxy's."""
+    keys: IssuerKeys
+    """Where its public keys are."""
+    groups_claim: ClaimName = "groups"
+    """Claim with a person's groups."""
+    subject_claim: ClaimName = "sub"
+    """Claim that names a person for good: `sub`, or `oid` with Entra ID."""
+    name_claim: ClaimName = "email"
+    """Claim with the name by which reviewers and erasures know a person."""
+    max_lifetime_s: int = Field(default=600, ge=60, le=5400)
+    """Longest life of a token that is accepted. Who leaves a group is out after this time."""
+
+    @field_validator("through")
+    @classmethod
+    def _whole_names(cls, through: list[str]) -> list[str]:
+        for index, name in enumerate(through):
+            if not is_client_name(name):
+                fix = "Write a full DNS name in lower case, or spiffe://TRUST-DOMAIN/PATH"
+                raise FieldError(f"`{name}` is not a valid name of a client certificate", index, fix=fix)
+        return through
+
+
+class People(Part):
+    """Roles of people in clusters and accounts, and the workloads that they use in their own name."""
+
+    members: list[Members] = []
     """Which groups have which role."""
+    sign_on: SignOn | None = None
+    """The organisation's sign-on for `users`."""
+    users: list[Users] = []
+    """Which groups may use which workloads, by the access tokens of `sign_on`."""
     saml_provider: SamlArn | None = None
     """AWS without Identity Center: the account's SAML provider, whose assertions name the role."""
     break_glass: BreakGlass | None = None
@@ -52,6 +131,13 @@ class People(Part):
 
     @model_validator(mode="after")
     def _apart(self) -> People:
+        if (self.sign_on is None) != (not self.users):
+            raise FieldError(
+                "users and sign_on go together", "users", fix="Add the other one, or remove both"
+            )
+        if not self.members and not self.users:
+            raise FieldError("people names nobody", fix="Add `members` or `users`, or remove `people`")
+        unique(self.users, "name", "users")
         unique(self.members, "name", "members")
         roles: dict[str, set[str]] = {}
         for index, member in enumerate(self.members):

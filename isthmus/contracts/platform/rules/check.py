@@ -25,6 +25,7 @@ from isthmus.contracts.platform.rules import records as rules_records
 from isthmus.contracts.platform.rules import reviews as review_rules
 from isthmus.contracts.platform.rules import screening as screening_rules
 from isthmus.contracts.platform.rules import serving as serving_rules
+from isthmus.contracts.platform.rules import sign_on as sign_on_rules
 from isthmus.contracts.platform.rules.aws import account as aws_account_rules
 from isthmus.contracts.platform.rules.aws import eks as eks_rules
 from isthmus.contracts.platform.rules.aws import fargate as fargate_rules
@@ -445,6 +446,7 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     *rules_records.CHECKS,
     *review_rules.CHECKS,
     *gateway_rules.CHECKS,
+    sign_on_rules.users_can_be_served,
     *aws_account_rules.CHECKS,
     *aws_network_rules.CHECKS,
     name_rules.check_member_classes,
