@@ -135,7 +135,7 @@ class LlmPlatform(pulumi.ComponentResource):
                 "retained": self.retained,
                 "links": self.links,
                 "data_paths": self.data_paths,
-                **({"people": self.people} if platform.people is not None else {}),
+                **({"people": self.people} if platform.names_roles else {}),
             }
         )
 
@@ -251,7 +251,7 @@ class LlmPlatform(pulumi.ComponentResource):
         return stores, retained
 
     def _people(self) -> dict[str, Any]:
-        if self._platform.people is None or not self._scope.owns("platform"):
+        if not self._platform.names_roles or not self._scope.owns("platform"):
             return {}
         arns_by_site = {
             site.name: make_account(

@@ -327,8 +327,6 @@ class Gateway:
             pass  # requests are refused until the database answers
 
     async def _problem(self) -> str | None:
-        if problem := await self._identify.problem():
-            return problem
         if await self._keys.problem():
             return "callers unreadable"
         return self._auditor.log.problem() if self._auditor else None

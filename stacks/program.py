@@ -268,7 +268,7 @@ def outputs(
 ) -> dict[str, Any]:
     """The outputs of the stack, by name."""
     break_glass = [access.model_dump(mode="json", by_alias=True) for access in accesses.now]
-    people = {"people": built.people, "break_glass": break_glass} if platform.people is not None else {}
+    people = {"people": built.people, "break_glass": break_glass} if platform.names_roles else {}
     return {
         **people,
         "gateways": built.gateways,

@@ -12,7 +12,7 @@ from isthmus.contracts.vocabulary import VLLM_TARGETS
 
 def cluster_roles_args(platform: Platform, site: Site) -> dict[str, Any] | None:
     """Arguments of `ClusterRoles`. None if nobody has a role."""
-    if platform.people is None or not (platform.people.members or platform.people.break_glass):
+    if platform.people is None or not platform.names_roles:
         return None
     return {
         "members": [

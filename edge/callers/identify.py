@@ -67,10 +67,6 @@ class Identify:
             return await self._by_token(token, client_names)
         return await self._by_key(values, client_names)
 
-    async def problem(self) -> str | None:
-        """Why people cannot be identified, or None."""
-        return await self._verifier.problem() if self._verifier else None
-
     async def _by_token(self, token: str, client_names: frozenset[str]) -> Caller:
         """The person of an access token, with the workloads of their groups. A token alone opens no listener."""
         settings, verifier, pseudonym = self._tokens, self._verifier, self._pseudonym

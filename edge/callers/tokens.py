@@ -82,14 +82,6 @@ class Verifier:
         self._check_claims(claims)
         return self._of(claims)
 
-    async def problem(self) -> str | None:
-        """Why tokens cannot be verified, or None."""
-        try:
-            await self._keys.get(None)
-        except IssuerSilent as error:
-            return f"keys of the issuer of tokens: {error}"
-        return None
-
     async def _verified(self, token: str, kid: Any) -> dict[str, Any]:
         try:
             keys = await self._keys.get(kid if isinstance(kid, str) else None)

@@ -180,6 +180,8 @@ def _platform_text(platform: Platform, *, all_substitutions: bool) -> str:
     if platform.desks:
         lines += ["", "People decide on held answers at:"]
         lines += [f"  {desk.data_class} at {desk.site}: {desk.url}" for desk in platform.desks]
+    if platform.people:
+        lines += ["", *_sign_on_lines(platform)]
     lines += ["", f"A prompt through each class, with its record: isthmus verify {platform.stack}", ""]
     entries = platform.substitutions
     if all_substitutions:
@@ -190,6 +192,19 @@ def _platform_text(platform: Platform, *, all_substitutions: bool) -> str:
             f"{len(entries)} paths, addresses, ports and names differ from the manifests; --substitutions lists them."
         )
     return "\n".join(lines)
+
+
+def _sign_on_lines(platform: Platform) -> list[str]:
+    """Who can sign on, and how a person gets an access token without a browser."""
+    lines = ["People sign on with their name as the password:"]
+    lines += [f"  {person.name}: {', '.join(person.groups) or 'in no group'}" for person in platform.people]
+    person = platform.people[0]
+    return [
+        *lines,
+        "a person's token, in place of the development key:",
+        f"  curl -d grant_type=password -d client_id=chat -d username={person.name} -d password={person.password} \\",
+        f"    {platform.issuer}/protocol/openid-connect/token",
+    ]
 
 
 def _door_lines(platform: Platform, door: Door) -> list[str]:

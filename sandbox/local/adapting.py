@@ -43,6 +43,10 @@ class Places:
     """Ends the names of stores. Earlier runs sealed with other keys, and nothing is deleted there."""
     models: Mapping[str, str] = field(default_factory=dict)
     """Files of language models for the detector, by file name."""
+    issuer: str = ""
+    """The sign-on of this machine; empty: there is none."""
+    caller: str = ""
+    """Name in the certificate of whoever calls from this machine."""
 
     def server(self, pod: Pod, url: str) -> str:
         """The address here of a Service. Raises `EnvironmentFault` if no pod serves it."""
@@ -152,6 +156,23 @@ class _Adapting:
                     self.server(guard["model"], f"guard {guard['name']}")
         if config.get("traces"):
             self.put(config, "traces", None)  # no collector runs here
+        if config.get("tokens"):
+            self.tokens(config)
+
+    def tokens(self, config: dict[str, Any]) -> None:
+        """People sign on at this machine, and its caller's certificate may present their tokens."""
+        if not self.places.issuer:
+            self.put(config, "tokens", None)
+            return
+        tokens = config["tokens"]
+        self.put(tokens, "issuer", self.places.issuer, "tokens.issuer")
+        for key in ("jwks_file", "ca"):
+            if key in tokens:
+                self.put(tokens, key, None, f"tokens.{key}")
+        keys = f"{self.places.issuer}/protocol/openid-connect/certs"
+        self.put(tokens, "jwks_url", keys, "tokens.jwks_url")
+        if tokens.get("through"):
+            self.put(tokens, "through", [*tokens["through"], self.places.caller], "tokens.through")
 
     def sidecar(self, config: dict[str, Any]) -> None:
         port = self.places.port(self.pod.label, "model")

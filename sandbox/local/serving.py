@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from isthmus.core.kubernetes_client import KubeClient
 from sandbox import endpoint, processes
 from sandbox.cluster.kwok import free_ports
 from sandbox.home import Home, write_private
-from sandbox.local import models, postgres, supervisor
+from sandbox.local import keycloak, models, postgres, supervisor
 from sandbox.local.adapting import LOOPBACK, Places, Substitution, adapt, database_name
 from sandbox.local.authority import Authority
 from sandbox.local.pods import Objects, Pod, Program, Volume, read_objects
@@ -44,6 +45,8 @@ EDGE = ("python", "-m", "edge", "--config")
 CALLER = "developer.sandbox.local"
 """Name in the certificate of whoever calls the gateways from this machine."""
 REVIEWERS = ("reviewer-one", "reviewer-two")
+SIGN_ON, REALM_PATH = "sign-on", "/realms/bank"
+"""The sign-on among the parts with ports, and the path of its realm (`realm.json`)."""
 Progress = Callable[[str], None]
 
 
@@ -90,6 +93,9 @@ class Platform:
     processes: int
     reviewers: Sequence[str] = REVIEWERS
     """Names of the certificates with which people review."""
+    issuer: str = ""
+    """Where people sign on; empty: nowhere."""
+    people: Sequence[keycloak.SignOnPerson] = ()
 
     @property
     def credentials(self) -> Path:
@@ -130,6 +136,7 @@ def read(home: Home) -> Platform | None:
             "doors": [Door(**door) for door in data["doors"]],
             "desks": [Desk(**desk) for desk in data["desks"]],
             "substitutions": [Substitution(**entry) for entry in data["substitutions"]],
+            "people": [keycloak.SignOnPerson(**entry) for entry in data["people"]],
         }
     )
 
@@ -146,9 +153,13 @@ def serve(home: Home, stack: str, clusters: Mapping[str, KubeClient], progress: 
         raise EnvironmentFault(
             "the sandbox is not up", where=str(home.root), fix="Run `isthmus sandbox up REQUIREMENTS`"
         )
-    seconds = models.install()
+    with ThreadPoolExecutor(2) as pool:
+        installing = [pool.submit(models.install)]
+        if not keycloak.missing_tools():
+            installing.append(pool.submit(keycloak.install, progress))
+        seconds = max(task.result() for task in installing)
     if seconds:
-        progress(f"installed the small language model in {seconds:.0f} s")
+        progress(f"installed what it needs in {seconds:.0f} s")
     end(home)
     shutil.rmtree(folder(home), ignore_errors=True)
     folder(home).mkdir(parents=True, mode=0o711)
@@ -201,7 +212,14 @@ class _Starting:
             self.aws_url,
             secrets.token_hex(4),
             {entities.name: str(entities)},
+            issuer=""
+            if keycloak.missing_tools()
+            else f"http://{LOOPBACK}:{self.port(SIGN_ON, 'listen')}{REALM_PATH}",
+            caller=CALLER,
         )
+        self.groups: set[str] = set()
+        """Groups that gateways know from tokens."""
+        self.people: list[keycloak.SignOnPerson] = []
         self.substitutions: list[Substitution] = []
         self.stores: dict[tuple[str, str], dict[str, Any]] = {}
         """Sections `store` of the sealers, by class and site."""
@@ -220,9 +238,11 @@ class _Starting:
         pods = sorted(self.objects.pods, key=lambda pod: _ORDER.index(pod.role))
         programs = [(pod, program) for pod in pods for program in pod.programs]
         edges = [process for pod, program in programs if (process := self._edge(pod, program)) is not None]
+        sign_on = self._sign_on()
         self._make_buckets()
-        self._start([*started, *edges])
-        platform = self._platform(len(started) + len(edges))
+        everything = [*sign_on, *started, *edges]
+        self._start(everything)
+        platform = self._platform(len(everything))
         write_private(self.folder / "platform.json", json.dumps(asdict(platform), indent=1) + "\n")
         return platform
 
@@ -257,6 +277,20 @@ class _Starting:
             str(self.postgres.folder),
             str(self.postgres.run_as.get("user", "")),
         )
+
+    def _sign_on(self) -> list[Process]:
+        """Keycloak with the people of the gateways' groups, if any gateway takes tokens."""
+        if not self.groups:
+            return []
+        if missing := keycloak.missing_tools():
+            self.progress(f"nobody can sign on here: Keycloak needs {' and '.join(missing)}")
+            return []
+        realm, self.people = keycloak.realm(self.groups)
+        target = self.folder / "keycloak"
+        keycloak.prepare(target, realm)
+        command = keycloak.command(target, self.port(SIGN_ON, "listen"), self.port(SIGN_ON, "health"))
+        environment = supervisor.environment(keycloak.environment())
+        return [Process("sign-on", command, environment, str(self._log("sign-on")), str(target))]
 
     def _language_models(self) -> list[Process]:
         """A server of the small model for each endpoint, so that classes share none."""
@@ -301,6 +335,8 @@ class _Starting:
         source = program.command[4]
         here = _file_here(source, folders)
         config = yaml_files.load(here).data
+        for grant in (config.get("tokens") or {}).get("workloads", []):
+            self.groups.update(grant["groups"])
         adapted, substituted = adapt(config, pod, folders, self.places)
         if adapted["mode"] == "reviews":
             adapted["reviewers"] = [
@@ -474,6 +510,8 @@ class _Starting:
             for pod in self.objects.pods
             if pod.label == label and kind in parts
         }
+        if self.people:
+            waiting["sign-on"] = self.port(SIGN_ON, "health")
         end = time.monotonic() + READY_S
         while waiting:
             for name in [name for name, port in waiting.items() if _problem(port) is None]:
@@ -513,7 +551,11 @@ class _Starting:
             for pod in self.objects.pods
             if pod.role == "reviews"
         ]
-        return Platform(self.stack, str(self.folder), doors, desks, self.substitutions, count)
+        return Platform(
+            *(self.stack, str(self.folder), doors, desks, self.substitutions, count),
+            issuer=self.places.issuer if self.people else "",
+            people=self.people,
+        )
 
     def _door(self, pod: Pod, config: Mapping[str, Any]) -> Door:
         """A gateway, with files of its workloads' keys and of the key of its seals."""

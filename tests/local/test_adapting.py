@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +23,31 @@ FOLDERS = {
 def places(**models: str) -> Places:
     ports = {"listen": 20001, "health": 20002, "detector": 20003, "detector-health": 20004, "model": 20005}
     return Places(OBJECTS, lambda _, kind: ports[kind], 20100, "http://127.0.0.1:20200", "run1", models)
+
+
+TOKENS = {
+    "issuer": "https://sso.bank.example/realms/bank",
+    "audiences": ["isthmus"],
+    "through": ["chat.isthmus-internal.svc"],
+    "jwks_file": "/etc/isthmus/sign-on/jwks.json",
+    "workloads": [{"workload": "help", "groups": ["staff"]}],
+}
+
+
+def test_people_sign_on_at_this_machine_with_the_rights_of_the_platform():
+    here = replace(places(), issuer="http://127.0.0.1:20300/realms/bank", caller="developer.sandbox.local")
+    tokens = adapt(gateway(tokens=TOKENS), POD, FOLDERS, here)[0]["tokens"]
+    assert tokens["issuer"] == "http://127.0.0.1:20300/realms/bank"
+    assert tokens["jwks_url"].startswith("http://127.0.0.1:20300/realms/bank/")
+    assert "jwks_file" not in tokens
+    assert tokens["through"] == ["chat.isthmus-internal.svc", "developer.sandbox.local"]
+    assert (tokens["workloads"], tokens["audiences"]) == (TOKENS["workloads"], ["isthmus"])
+
+
+def test_without_a_sign_on_here_no_token_is_accepted():
+    config, told = adapted(gateway(tokens=TOKENS))
+    assert "tokens" not in config
+    assert any(each.what == "tokens" and each.now == "nothing" for each in told)
 
 
 def adapted(config: dict[str, Any], **models: str) -> tuple[dict[str, Any], list[Substitution]]:

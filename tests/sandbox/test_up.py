@@ -9,14 +9,18 @@ from __future__ import annotations
 import json
 import re
 import socket
+import ssl
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from ruamel.yaml import YAML
 
 from isthmus.engine.project import pins
+from sandbox import api
+from sandbox.local.serving import Platform
 from tests.accounting import aws, cluster
 from tests.blueprints import by_hand
 from tests.blueprints.bank import requirements_and_plan, serving
@@ -293,6 +297,19 @@ def test_what_nobody_changed_is_no_drift(bank):
     drifts.none(bank)
 
 
+def asked_as(served: Platform, name: str, data_class: str, workload: str) -> httpx.Response:
+    """A prompt of a person who signed on at the real Keycloak."""
+    login = {"grant_type": "password", "client_id": "chat", "username": name, "password": name}
+    token = httpx.post(f"{served.issuer}/protocol/openid-connect/token", data=login, trust_env=False).json()
+    [door] = [door for door in served.doors if door.data_class == data_class]
+    tls = ssl.create_default_context(cafile=str(served.ca))
+    tls.load_cert_chain(served.certificate, served.certificate_key)
+    body = {"model": workload, "messages": [{"role": "user", "content": "Please say hello in English."}]}
+    headers = {"authorization": f"Bearer {token['access_token']}"}
+    with httpx.Client(verify=tls, trust_env=False, timeout=60) as client:
+        return client.post(f"{door.url}/v1/chat/completions", json=body, headers=headers)
+
+
 def test_what_stands_is_served_on_this_machine_and_answers_in_each_class(bank):
     before = bank.in_aws()
     try:
@@ -310,6 +327,13 @@ def test_what_stands_is_served_on_this_machine_and_answers_in_each_class(bank):
         assert by_class["restricted"]["target"] == "onprem-vllm"
         [verdict] = by_class["internal"]["verdicts"]
         assert verdict.endswith("redacted LOCATION=1,PERSON=1")
+        served = api.served(bank.sandbox.home)
+        assert served is not None
+        assert asked_as(served, "clara", "internal", "policy-assistant").status_code == 200
+        assert asked_as(served, "clara", "confidential", "kyc-extraction").status_code == 202
+        assert (
+            asked_as(served, "gast", "internal", "policy-assistant").json()["error"]["code"] == "no_workload"
+        )
         reached = {entry["pod"]: entry["reached"] for entry in verified["reach"]}
         assert reached["isthmus-restricted/restricted-gateway"] == []
         assert reached["isthmus-public/public-translator"] == ["the network of frankfurt"]

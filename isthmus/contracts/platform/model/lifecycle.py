@@ -35,3 +35,8 @@ class Life(Part):
     knows it by. It belongs to the stack from then on, and the line stays."""
     people: People | None = None
     """Who may do what in clusters and accounts, beside the stack; absent: nothing is granted to anybody."""
+
+    @property
+    def names_roles(self) -> bool:
+        """Whether people have roles in clusters or accounts, or emergency access to them."""
+        return self.people is not None and bool(self.people.members or self.people.break_glass)
