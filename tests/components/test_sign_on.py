@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from edge.config import GatewayConfig
 from edge.config import check as read_by_the_edge
 from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.model.platform import Platform
@@ -44,6 +45,7 @@ def test_the_gateway_of_the_users_workload_accepts_their_tokens_and_no_other_doe
 ) -> None:
     build(engine, signed_on(platform))
     read = read_by_the_edge(config_of(engine), tmp_path)
+    assert isinstance(read, GatewayConfig)
     assert read.tokens is not None
     assert (read.tokens.issuer, read.tokens.audiences, read.tokens.clients) == (
         SIGN_ON["issuer"],

@@ -14,7 +14,7 @@ from tests.edge.issuer import AUDIENCE, CHAT, ISSUER, Issuer
 from tests.edge.postgres import Postgres
 from tests.edge.reviews.reviewed import SECRET, Reviewed, reviewed
 
-DIRK = {"sub": "dirk", "email": "dirk@bank.example"}
+DIRK: dict[str, Any] = {"sub": "dirk", "email": "dirk@bank.example"}
 
 
 class SignedOn:
