@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -26,9 +27,13 @@ from edge.config import GatewayConfig
 from edge.database import Database, DatabaseDown
 from edge.deadlines import Deadline, Relay, while_connected
 from edge.exchange import Exchange
+from edge.feedback import PATH as FEEDBACK_PATH
+from edge.feedback import Feedback
 from edge.openai_api import Refusal, dump, parse_object, read_body
 from edge.request_context import RequestContext, price_of
 from edge.request_fields import vllm_fields
+from edge.reviews import cases
+from edge.reviews.cases import Cases
 from edge.reviews.gateway_holding import PATH as REVIEW_PATH
 from edge.reviews.gateway_holding import AnswerHolder
 from edge.reviews.stream_holding import StreamReview
@@ -71,6 +76,10 @@ class Gateway:
             assert self._database is not None, "the configuration has it"
             assert self._auditor is not None, "the configuration has it"
             self._holder = AnswerHolder(config, config.reviews, self._database, self._auditor)
+        self._feedback: Feedback | None = None
+        if config.tokens is not None and self._database is not None and self._auditor is not None:
+            self._feedback = Feedback(self._database, self._auditor, config.data_class, config.site)
+        self._cases = Cases(self._holder, self._feedback) if self._holder and self._feedback else None
         self._started = int(time.time())
         for endpoint in self._router.endpoints:
             state.metrics.watch(endpoint)
@@ -82,6 +91,11 @@ class Gateway:
         routes.append(HttpRoute("/v1/models/{name:path}", self.model, methods=["GET"]))
         if self._holder is not None:
             routes.append(HttpRoute(REVIEW_PATH, self.review, methods=["GET"]))
+        if self._feedback is not None:
+            routes.append(HttpRoute(FEEDBACK_PATH, self.feedback, methods=["POST"]))
+        if self._cases is not None:
+            routes.append(HttpRoute(cases.PATH, self.open_case, methods=["POST"]))
+            routes.append(HttpRoute(cases.ONE_PATH, self.case, methods=["GET"]))
         endpoints, app = self._router.endpoints, application(routes)
         return Service(
             app=self._auditor.wrap(app, set(self._tasks)) if self._auditor else app,
@@ -94,6 +108,7 @@ class Gateway:
                 *(endpoint.probing for endpoint in endpoints),
                 self._flushing,
                 *([self._auditor.telling] if self._auditor else []),
+                *([self._feedback.sweeping] if self._feedback else []),
                 *([self._auditor.expiring] if self._auditor and self._auditor.keys else []),
             ],
         )
@@ -124,6 +139,36 @@ class Gateway:
         request.state.exchange.path = REVIEW_PATH
         return await self._holder.look(request.path_params["id"], await self._caller(request))
 
+    async def feedback(self, request: Request) -> Response:
+        """What a person says of an answer to their own request."""
+        assert self._feedback is not None
+        request.state.exchange.path = FEEDBACK_PATH
+        return await self._for_person(request, self._feedback.give)
+
+    async def open_case(self, request: Request) -> Response:
+        """A person asks a reviewer about an answer to their own request."""
+        assert self._cases is not None
+        request.state.exchange.path = cases.PATH
+        return await self._for_person(request, self._cases.open)
+
+    async def _for_person(
+        self, request: Request, work: Callable[[Request, Caller, int], Awaitable[Response]]
+    ) -> Response:
+        deadline = Deadline(self._limits.request_timeout_s, self._state.running)
+        try:
+            caller = await deadline.wait(self._caller(request))
+            return await deadline.wait(work(request, caller, self._limits.max_body_bytes))
+        except TimeoutError:
+            raise deadline.refusal() from None
+        finally:
+            deadline.done()
+
+    async def case(self, request: Request) -> Response:
+        """A case of the person who opened it."""
+        assert self._cases is not None
+        request.state.exchange.path = cases.ONE_PATH
+        return await self._cases.look(request.path_params["id"], await self._caller(request))
+
     async def ask(self, request: Request) -> Response:
         """Serve one request: identify, parse, reserve, screen, send, answer and account."""
         caller = await self._caller(request)
@@ -134,6 +179,8 @@ class Gateway:
             context = await self._parse_request(request, caller, deadline)
             context.exchange.settle = partial(context.settle, self._accounts)
             await self._reserve(context)
+            if self._feedback is not None:
+                await deadline.wait(self._feedback.asked(context.exchange, context.caller))
             if context.screen is not None:
                 await deadline.wait(context.screen.prompt())
             async with while_connected(request.receive):

@@ -95,10 +95,17 @@ class Auditor:
 
     async def review(self, fields: dict[str, Any]) -> None:
         """Record an act on a held answer durably. Raises Refusal 503; then the act must not happen."""
+        await self._act("review", fields)
+
+    async def feedback(self, fields: dict[str, Any]) -> None:
+        """Record what a person says of an answer durably. Raises Refusal 503; then it is not stored."""
+        await self._act("feedback", fields)
+
+    async def _act(self, kind: str, fields: dict[str, Any]) -> None:
         place = {"class": self.data_class, "site": self.site, "gateway": self.log.name}
         try:
             self.log.require_sealed()
-            await self.log.append("review", {**fields, **place})
+            await self.log.append(kind, {**fields, **place})
         except Unrecorded as error:
             raise Refusal(503, error.code, f"{error.message} Send the request again later.") from None
 

@@ -74,6 +74,7 @@ _SHAPES: dict[str, dict[str, type | tuple[type, ...]]] = {
     "refused": {"class": str, "site": str, "gateway": str, "since": str, "codes": dict},
     "close": {},
     "review": {**_SAID, "act": str, "state": str, "version": int, "reason": str, "sha256": str},
+    "feedback": {**_SAID, "rating": str, "reason": str},
     "erase": {"subject": str, "by": str},
     "hold": {"subject": str, "by": str, "reason": str},
     "release": {"subject": str, "by": str},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from edge.database import held_answers
+from edge.database import asked, held_answers
 from edge.database.connection import Database, DatabaseDown
 
 _LOCK = 4_715_921  # any fixed number: concurrent migrations run one after the other
@@ -79,17 +79,21 @@ CREATE TABLE isthmus.accounts (
     PRIMARY KEY (day, class, site, team, workload, model, endpoint)
 );
 """
-STEPS = (_KEYS, _USED, _ACCOUNTS, held_answers.STEP, held_answers.DELIVERED_STEP)
+STEPS = (_KEYS, _USED, _ACCOUNTS, held_answers.STEP, held_answers.DELIVERED_STEP, asked.STEP)
 
 _GATEWAY = """
 GRANT USAGE ON SCHEMA isthmus TO {role};
 GRANT SELECT ON isthmus.migrations, isthmus.keys TO {role};
 GRANT SELECT, INSERT, UPDATE ON isthmus.used, isthmus.accounts TO {role};
 """
-GRANTS = {"gateway": _GATEWAY + held_answers.GATEWAY_GRANTS, "reviews": held_answers.REVIEWS_GRANTS}
+GRANTS = {
+    "gateway": _GATEWAY + held_answers.GATEWAY_GRANTS + asked.GATEWAY_GRANTS,
+    "reviews": held_answers.REVIEWS_GRANTS,
+}
 """Grants of the database user of each mode.
 
-A gateway may read keys, count usage and store held answers. It may not issue or restore keys, nor approve answers.
+A gateway may read keys, count usage, and store held answers, people's requests and their feedback. It may not issue or
+restore keys, nor approve answers.
 `mode: reviews` may decide, through functions that enforce the rules.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -14,12 +15,13 @@ from edge.audit.records import digest
 from edge.callers import Caller
 from edge.config import DataClass, GatewayConfig, Reviews
 from edge.database import Database, DatabaseDown
+from edge.exchange import Exchange
 from edge.journal import write_line
 from edge.openai_api import Refusal
 from edge.request_context import RequestContext
 from edge.reviews import decision_records
 from edge.reviews.envelope import Envelopes, Erased, note_name, subject_of
-from edge.reviews.held_store import HeldAnswer, HeldAnswerStore, NewHeldAnswer
+from edge.reviews.held_store import CASE, HeldAnswer, HeldAnswerStore, NewHeldAnswer
 from edge.reviews.identity import ID, fold
 from edge.reviews.trigger import Score, demand_of, draw, find_reasons
 from edge.tasks import Task
@@ -129,13 +131,14 @@ class AnswerHolder:
         """Encrypt and store the answer; return its deadline. Raises OSError, ValueError or DatabaseDown."""
         request_id, workload = context.exchange.request_id, self._workloads[context.caller.workload]
         subject = subject_of(self._auditor.hmacs, context.payload, request_id, context.exchange.person)
+        user = context.exchange.person or context.payload.get("user")
         holding = NewHeldAnswer(
             request_id,
             workload.name,
             workload.review.domain if workload.review else None,
             context.task.path,
             subject,
-            [*self._asking(context), *(f"certificate:{name}" for name in workload.clients)],
+            [*self._asking(context.caller, user), *(f"certificate:{name}" for name in workload.clients)],
             why,
             None if score is None else score.value,
             delivered,
@@ -152,19 +155,49 @@ class AnswerHolder:
         audit_entry["kept"] = True
         return decide_by
 
-    def _asking(self, context: RequestContext) -> list[str]:
-        """Identities of the requester: the key or certificate, and the request's `user` in the form of reviewers."""
-        user = context.exchange.person or context.payload.get("user")
+    def _asking(self, caller: Caller, user: object) -> list[str]:
+        """Identities of the requester: the key or certificate, and the person or `user` in the form of reviewers."""
         subjects = [self._auditor.hmacs.subject(fold(user))] if isinstance(user, str) else []
-        return [context.caller.identity, *subjects]
+        return [caller.identity, *subjects]
+
+    async def open_case(
+        self,
+        case_id: str,
+        workload_name: str,
+        exchange: Exchange,
+        caller: Caller,
+        asked: dict[str, Any],
+        answer: bytes,
+    ) -> datetime:
+        """Put a person's case among the held answers; return its deadline. Raises Refusal 503."""
+        workload = self._workloads[workload_name]
+        subject = subject_of(self._auditor.hmacs, {}, case_id, exchange.person)
+        case = NewHeldAnswer(
+            *(case_id, workload.name, workload.review.domain if workload.review else None, CASE, subject),
+            *(self._asking(caller, exchange.person), ["asked"], None),
+            is_case=True,
+        )
+        try:
+            line = await asyncio.to_thread(
+                self._envelopes.first, case_id, subject, self._settings.keep_days, asked, answer
+            )
+            record = decision_records.fields(
+                *(case_id, "open"),
+                actor={"workload": workload.name, "team": caller.team, "identity": caller.identity},
+                **{"state": "held", "version": 0, "reason": "asked", "line": line},
+            )
+            await self._auditor.review(record)
+            return await self._shelf.put(case, line)
+        except (OSError, ValueError, DatabaseDown) as error:
+            raise _unavailable(error) from None
 
     async def look(self, held_id: str, caller: Caller) -> Response:
         """The state of a held answer of the caller's workload, or the approved answer. Raises Refusal."""
         try:
-            held_answer = await self._find(held_id, caller)
+            held_answer = await self.find(held_id, caller)
         except DatabaseDown as error:
             raise _unavailable(error) from None
-        if held_answer is None:
+        if held_answer is None or held_answer.task == CASE:
             raise Refusal(
                 404, "review_not_found", "No held answer of this workload has this id, or it was deleted."
             )
@@ -178,8 +211,11 @@ class AnswerHolder:
         except (OSError, ValueError) as error:
             raise _unavailable(error) from None
 
-    async def _find(self, held_id: str, caller: Caller) -> HeldAnswer | None:
-        """The answer, if the caller's workload asked for it. A person sees those of their own requests only."""
+    async def find(self, held_id: str, caller: Caller) -> HeldAnswer | None:
+        """The answer, if the caller's workload asked for it. A person sees those of their own requests only.
+
+        Raises DatabaseDown.
+        """
         if not ID.fullmatch(held_id):
             return None
         asked_by = caller.identity if caller.workloads else None
@@ -187,6 +223,14 @@ class AnswerHolder:
             if (held_answer := await self._shelf.get(held_id, workload, asked_by)) is not None:
                 return held_answer
         return None
+
+    async def note_of(self, held_answer: HeldAnswer) -> dict[str, str]:
+        """The note of the last act. Raises Erased, OSError, ValueError."""
+        if held_answer.note is None:
+            return {}
+        name = note_name(held_answer.id, held_answer.version)
+        note = await asyncio.to_thread(self._envelopes.open, held_answer.note, name)
+        return {"note": note["answer"].decode()}
 
     async def _told(self, held_answer: HeldAnswer, caller: Caller) -> Response:
         status = {"id": held_answer.id, "object": "review", "status": held_answer.state, **held_answer.times}
@@ -196,14 +240,18 @@ class AnswerHolder:
         if held_answer.state in ("held", "escalated"):
             return JSONResponse(status, status_code=202, headers={"retry-after": RETRY_S})
         status["reason"] = held_answer.reason or ""
-        if held_answer.note is not None:
-            note = await asyncio.to_thread(
-                self._envelopes.open, held_answer.note, note_name(held_answer.id, held_answer.version)
-            )
-            status["note"] = note["answer"].decode()
-        return JSONResponse(status)
+        return JSONResponse(status | await self.note_of(held_answer))
 
     async def _given(self, held_answer: HeldAnswer, caller: Caller) -> Response:
+        mark = "corrected" if held_answer.corrected else "approved"
+        answer = await self._release(held_answer, caller)
+        return Response(answer, media_type="application/json", headers={MARK: mark})
+
+    async def give(self, held_answer: HeldAnswer, caller: Caller) -> dict[str, Any]:
+        """The approved answer as an object. Raises Refusal 503, Erased, OSError, ValueError."""
+        return json.loads(await self._release(held_answer, caller))
+
+    async def _release(self, held_answer: HeldAnswer, caller: Caller) -> bytes:
         """The approved answer, after its votes are verified and the release is recorded."""
         if not held_answer.approved(self._envelopes.votes, self._class):
             write_line("review_unproven", id=held_answer.id, workload=caller.workload)
@@ -221,8 +269,7 @@ class AnswerHolder:
             line=held_answer.line,
         )
         await self._auditor.review(record)
-        mark = "corrected" if held_answer.corrected else "approved"
-        return Response(exchange["answer"], media_type="application/json", headers={MARK: mark})
+        return exchange["answer"]
 
 
 def is_reviewable(task: Task) -> bool:

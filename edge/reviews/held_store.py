@@ -12,6 +12,8 @@ from edge.database import Database
 from edge.reviews.envelope import correction_name
 from edge.reviews.votes import Vote, Votes
 
+CASE = "case"
+"""Task of a held answer that a person asks about."""
 _PUT = """
 INSERT INTO isthmus.held (
     id, class, site, workload, domain, task, subject, not_by, why, score, approvers, content, decide_by, escalated_for,
@@ -23,7 +25,7 @@ INSERT INTO isthmus.held (
 """
 _GET = """
 SELECT h.id, h.state, h.version, h.edition, h.content, h.corrected, h.reason, h.held_at, h.decide_by, h.decided_at,
-       h.delivered,
+       h.delivered, h.task,
        (SELECT a.note FROM isthmus.review_acts a WHERE (a.id, a.version) = (h.id, h.version)) AS note,
        ARRAY(SELECT v.by FROM isthmus.review_votes v WHERE (v.id, v.edition) = (h.id, h.edition) ORDER BY v.by) AS by,
        ARRAY(SELECT v.sealed FROM isthmus.review_votes v WHERE (v.id, v.edition) = (h.id, h.edition) ORDER BY v.by)
@@ -49,6 +51,8 @@ class NewHeldAnswer:
     score: float | None
     delivered: bool = False
     """It was given out already; one person looks at it afterwards."""
+    is_case: bool = False
+    """A person asks about it; one reviewer answers."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class HeldAnswer:
     votes: list[Vote]
     delivered: bool
     """It was given out at once."""
+    task: str
 
     @property
     def corrected(self) -> bool:
@@ -77,7 +82,8 @@ class HeldAnswer:
     def approved(self, votes: Votes, data_class: DataClass) -> bool:
         """Whether enough people have approved exactly these bytes. The state in the database alone is not trusted."""
         good = votes.good(self.id, self.edition, self.line, self.votes)
-        return self.state == "approved" and len(good) >= CLASS_DEMANDS[data_class].approvers
+        needed = 1 if self.task == CASE else CLASS_DEMANDS[data_class].approvers
+        return self.state == "approved" and len(good) >= needed
 
 
 class HeldAnswerStore:
@@ -107,7 +113,10 @@ class HeldAnswerStore:
                 new_answer.why,
                 new_answer.score,
             ),
-            *(1 if new_answer.delivered else CLASS_DEMANDS[self._class].approvers, line),
+            *(
+                1 if new_answer.delivered or new_answer.is_case else CLASS_DEMANDS[self._class].approvers,
+                line,
+            ),
             *(timedelta(hours=settings.decide_h), timedelta(hours=settings.escalated_h)),
             *(timedelta(days=settings.keep_days), None if collect is None else timedelta(seconds=collect)),
             new_answer.delivered,
@@ -136,5 +145,5 @@ class HeldAnswerStore:
         line = row["corrected"] if row["corrected"] is not None else row["content"]
         return HeldAnswer(
             *(held_id, row["state"], row["version"], row["edition"], line, name),
-            *(row["reason"], row["note"], times, votes, row["delivered"]),
+            *(row["reason"], row["note"], times, votes, row["delivered"], row["task"]),
         )

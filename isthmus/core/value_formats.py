@@ -6,6 +6,11 @@ DESCRIPTIONS = {
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,119}\.whl$": "a wheel's name like `de_core_news_md-3.8.0-py3-none-any.whl`",
     r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$": "a label's value like `kube-prometheus-stack`",
     r"^[a-z]{2,3}$": "a language like `de`",
+    r"^[!-~]{1,200}$": "printable ASCII characters without spaces, like `isthmus`",
+    r"^[A-Za-z0-9_.:/-]{1,100}$": "the name of a token's claim like `groups`",
+    r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$": (
+        "an https address without credentials and query, like `https://sso.bank.example/realms/bank`"
+    ),
     r"^/?[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$": (
         "a path without two dots in a row, like `tools.jinja` or `/templates/tools.jinja`"
     ),

@@ -76,7 +76,7 @@ def _stated(subject: Subject) -> Iterator[tuple[str, str]]:
 
 def _parts(platform: Any, key: str) -> list[Any]:
     """Parts of a platform as plain data."""
-    value = getattr(platform, key, None) or ()
+    value: Any = getattr(platform, key, None) or ()
     return [
         part.model_dump(mode="json", by_alias=True, warnings=False) if hasattr(part, "model_dump") else part
         for part in ([value] if hasattr(value, "model_dump") else value)

@@ -304,7 +304,15 @@ def asked_as(served: Platform, name: str, data_class: str, workload: str) -> htt
     [door] = [door for door in served.doors if door.data_class == data_class]
     tls = ssl.create_default_context(cafile=str(served.ca))
     tls.load_cert_chain(served.certificate, served.certificate_key)
-    body = {"model": workload, "messages": [{"role": "user", "content": "Please say hello in English."}]}
+    body = {
+        "model": workload,
+        "messages": [
+            {
+                "role": "user",
+                "content": "Please write one short English sentence that greets the new colleagues of the bank.",
+            }
+        ],
+    }
     headers = {"authorization": f"Bearer {token['access_token']}"}
     with httpx.Client(verify=tls, trust_env=False, timeout=60) as client:
         return client.post(f"{door.url}/v1/chat/completions", json=body, headers=headers)

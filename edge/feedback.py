@@ -1,0 +1,113 @@
+"""Feedback on an answer, by the person who asked: a thumb and a reason, in the record and in the database."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from edge.audit.auditor import Auditor
+from edge.callers import Caller
+from edge.config import DataClass
+from edge.database import Database, DatabaseDown
+from edge.exchange import Exchange
+from edge.journal import write_line
+from edge.openai_api import Refusal, bad_request, parse_object, read_body
+from edge.reviews.identity import ID
+
+PATH = "/v1/feedback"
+KEEP_DAYS = 30
+"""Days for which a person can give feedback on an answer, or ask a person about it."""
+RATINGS = {"up": 1, "down": -1}
+SWEEP_S = 3600.0
+_REASON = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
+_ASKED = """
+INSERT INTO isthmus.asked (id, class, site, workload, model, by, delete_at)
+VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp() + $7::interval) ON CONFLICT DO NOTHING
+"""
+_OWN = """
+SELECT workload, model FROM isthmus.asked
+WHERE (id, class, site, by) = ($1, $2, $3, $4) AND delete_at > clock_timestamp()
+"""
+_GIVE = """
+INSERT INTO isthmus.feedback (id, rating, reason) VALUES ($1, $2, $3)
+ON CONFLICT (id) DO UPDATE SET rating = $2, reason = $3, at = clock_timestamp()
+"""
+_SWEEP = "DELETE FROM isthmus.asked WHERE delete_at <= clock_timestamp()"
+
+
+class Feedback:
+    """People's requests and what they say of the answers, at one gateway."""
+
+    def __init__(self, database: Database, auditor: Auditor, data_class: DataClass, site: str) -> None:
+        self._database, self._auditor = database, auditor
+        self._place = data_class, site
+
+    async def asked(self, exchange: Exchange, caller: Caller) -> None:
+        """Note that a person asked. Without the note nothing else is lost but feedback on this answer."""
+        if not caller.workloads:
+            return
+        try:
+            await self._database.fetch(
+                *(_ASKED, exchange.request_id, *self._place, caller.workload, exchange.model),
+                *(caller.identity, timedelta(days=KEEP_DAYS)),
+            )
+        except DatabaseDown:
+            write_line("asked_failed", id=exchange.request_id)
+
+    async def own(self, request_id: object, caller: Caller) -> tuple[str, str]:
+        """Id and workload of a request of this person. Raises Refusal 403, 404 or 503."""
+        if not caller.workloads:
+            raise Refusal(403, "people_only", "Send the access token of the person who asked.")
+        plain = request_id.rpartition("-")[2] if isinstance(request_id, str) else ""
+        try:
+            rows = (
+                await self._database.fetch(_OWN, plain, *self._place, caller.identity)
+                if ID.fullmatch(plain)
+                else []
+            )
+        except DatabaseDown:
+            raise _unavailable() from None
+        if not rows:
+            raise Refusal(
+                404, "request_not_found", f"You sent no request with this id in the last {KEEP_DAYS} days."
+            )
+        return plain, rows[0]["workload"]
+
+    async def give(self, request: Request, caller: Caller, max_bytes: int) -> Response:
+        """`POST /v1/feedback`. A later call replaces an earlier one. Raises Refusal."""
+        body = parse_object(await read_body(request, max_bytes))
+        if unknown := sorted(body.keys() - {"id", "rating", "reason"}):
+            raise bad_request("unknown_field", f"The field {unknown[0][:80]!r} is not accepted.")
+        rating, reason = body.get("rating"), body.get("reason") or ""
+        if rating not in RATINGS:
+            raise bad_request("invalid_rating", "The field 'rating' must be up or down.")
+        if not isinstance(reason, str) or len(reason) > 40 or set(reason) - _REASON:
+            raise bad_request(
+                "invalid_reason", "The field 'reason' must be a word such as out-of-date: a-z, 0-9 and -."
+            )
+        request_id, workload = await self.own(body.get("id"), caller)
+        who = {"workload": workload, "team": caller.team, "identity": caller.identity}
+        await self._auditor.feedback({"id": request_id, "who": who, "rating": rating, "reason": reason})
+        try:
+            await self._database.fetch(_GIVE, request_id, RATINGS[rating], reason)
+        except DatabaseDown:
+            raise _unavailable() from None
+        answer: dict[str, Any] = {"id": request_id, "object": "feedback", "rating": rating, "reason": reason}
+        return JSONResponse(answer)
+
+    async def sweeping(self) -> None:
+        """Delete what is older than it is kept, every hour, in a loop."""
+        while True:
+            try:
+                await self._database.fetch(_SWEEP)
+            except DatabaseDown:
+                write_line("asked_failed", reason="expired requests are not deleted")
+            await asyncio.sleep(SWEEP_S)
+
+
+def _unavailable() -> Refusal:
+    return Refusal(503, "feedback_unavailable", "The gateway cannot store this now. Send it again later.")
