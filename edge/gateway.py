@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as HttpRoute
 
-from edge import sse
+from edge import cases, sse
 from edge.allowance import Allowances, Ledger, estimate
 from edge.allowance.estimate import answers_with_text, count_answers, prompt_tokens, states_maximum
 from edge.answers import answer_response, relay_stream
@@ -22,6 +22,7 @@ from edge.audit.auditor import Auditor, audited_of
 from edge.audit.log import Unrecorded
 from edge.cache_salt import Salts
 from edge.callers import Caller, FileKeys, Identify, KeyStore, PostgresKeys
+from edge.cases import Cases
 from edge.confidence.selection import Scorers
 from edge.config import GatewayConfig
 from edge.database import Database, DatabaseDown
@@ -32,8 +33,6 @@ from edge.feedback import Feedback
 from edge.openai_api import Refusal, dump, parse_object, read_body
 from edge.request_context import RequestContext, price_of
 from edge.request_fields import vllm_fields
-from edge.reviews import cases
-from edge.reviews.cases import Cases
 from edge.reviews.gateway_holding import PATH as REVIEW_PATH
 from edge.reviews.gateway_holding import AnswerHolder
 from edge.reviews.stream_holding import StreamReview
