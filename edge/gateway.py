@@ -310,7 +310,9 @@ class Gateway:
                 await audited.outcome(ended_well=True)
 
         review: StreamReview | None = None
-        if self._holder is not None and self._holder.keeps(context.caller.workload, context.task):
+        if self._holder is not None and self._holder.keeps(
+            context.caller.workload, context.task, context.exchange.request_id
+        ):
             review = StreamReview(self._holder, context, record)
 
         async def complete() -> None:

@@ -68,9 +68,13 @@ class AnswerHolder:
         """Whether a stream is collected before anything of it leaves, because its end may hold it."""
         return is_reviewable(task) and (self._demands[workload].may_hold or workload in self._guarded)
 
-    def keeps(self, workload: str, task: Task) -> bool:
-        """Whether people may see an answer of the workload at all, before or after its delivery."""
-        return self.collects(workload, task) or (is_reviewable(task) and self._demands[workload].may_look)
+    def keeps(self, workload: str, task: Task, request_id: str) -> bool:
+        """Whether people may see the answer of this request, before or after its delivery."""
+        if self.collects(workload, task):
+            return True
+        demand = self._demands[workload]
+        is_drawn = draw(self._auditor.hmacs.key, request_id) < demand.sample_rate
+        return is_reviewable(task) and (demand.looks_low or is_drawn)
 
     async def instead_of(
         self,

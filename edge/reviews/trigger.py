@@ -40,11 +40,6 @@ class Demand:
         """Whether an answer of the workload may be held."""
         return self.impact == "high" or self.holds_low
 
-    @property
-    def may_look(self) -> bool:
-        """Whether people may look at a delivered answer of the workload."""
-        return self.looks_low or self.sample_rate > 0
-
     def is_low(self, score: Score) -> bool:
         """Whether a score is low. NaN is."""
         return self.below is None or not score.value >= self.below

@@ -85,7 +85,6 @@ def test_a_stream_is_never_delivered_before_what_might_hold_it(
     demand = demand_of(data_class, impact, rule)
     reasons = find_reasons(demand, None if score is None else Score(score), [], drawn)
     assert demand.may_hold or not reasons.hold
-    assert demand.may_look or "sampled" not in reasons.look
     assert not (demand.holds_low and demand.looks_low)
     bare = find_reasons(demand_of(data_class, impact, None), Score(1.0), [], drawn)
     assert set(bare.why) - {"low-score"} <= set(reasons.why), "a workload's rule takes nothing away"
