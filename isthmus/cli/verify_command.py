@@ -187,7 +187,8 @@ def _prompt_lines(verified: Verified) -> list[str]:
     lines = [
         f"{verified.data_class} at {verified.site}: {outcomes[verified.outcome]}{why}",
         f"  workload  {verified.workload}",
-        f"  answer    {verified.text}",
+        # A small model's answer may be many lines; `--format json` has it as it is.
+        f"  answer    {' '.join(verified.text.split())[:300]}",
     ]
     if verified.server:
         lines.append(f"  model     {verified.model}, {verified.target}")
