@@ -94,6 +94,8 @@ def small_estate(root: Path) -> Project:
         overrides["gateways"] = [
             gateway for gateway in overrides["gateways"] if gateway["name"] in gateway_ids
         ]
+        users = overrides["people"]["users"]
+        overrides["people"]["users"] = [each for each in users if each["workloads"] != ["campaign-copy"]]
 
     change_overrides(project, less)
     return project
