@@ -14,8 +14,8 @@ from starlette.responses import JSONResponse, Response
 from edge.callers import Caller
 from edge.database import DatabaseDown
 from edge.exchange import Exchange
-from edge.feedback import Feedback
-from edge.openai_api import Refusal, bad_request, dump, parse_object, read_body
+from edge.feedback import Feedback, require_person
+from edge.openai_api import Refusal, bad_request, check_fields, dump, parse_object, read_body
 from edge.reviews.envelope import Erased
 from edge.reviews.gateway_holding import AnswerHolder
 from edge.reviews.held_store import CASE, HeldAnswer
@@ -34,8 +34,7 @@ class Cases:
     async def open(self, request: Request, caller: Caller, max_bytes: int) -> Response:
         """`POST /v1/cases`. Raises Refusal."""
         body = parse_object(await read_body(request, max_bytes))
-        if unknown := sorted(body.keys() - {"id", "question", "messages"}):
-            raise bad_request("unknown_field", f"The field {unknown[0][:80]!r} is not accepted.")
+        check_fields(body, {"id", "question", "messages"})
         question = body.get("question")
         if not isinstance(question, str) or not 0 < len(question.strip()) <= MOST_QUESTION:
             raise bad_request(
@@ -67,8 +66,7 @@ class Cases:
 
     async def look(self, case_id: str, caller: Caller) -> Response:
         """`GET /v1/cases/ID`, for the person who opened it. Raises Refusal."""
-        if not caller.workloads:
-            raise Refusal(403, "people_only", "Send the access token of the person who asked.")
+        require_person(caller)
         try:
             case = await self._holder.find(case_id, caller)
             if case is None or case.task != CASE:

@@ -15,7 +15,7 @@ from edge.config import DataClass
 from edge.database import Database, DatabaseDown
 from edge.exchange import Exchange
 from edge.journal import write_line
-from edge.openai_api import Refusal, bad_request, parse_object, read_body
+from edge.openai_api import Refusal, bad_request, check_fields, is_reason, parse_object, read_body
 from edge.reviews.identity import ID
 
 PATH = "/v1/feedback"
@@ -23,13 +23,12 @@ KEEP_DAYS = 30
 """Days for which a person can give feedback on an answer, or ask a person about it."""
 RATINGS = {"up": 1, "down": -1}
 SWEEP_S = 3600.0
-_REASON = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 _ASKED = """
 INSERT INTO isthmus.asked (id, class, site, workload, model, by, delete_at)
 VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp() + $7::interval) ON CONFLICT DO NOTHING
 """
 _OWN = """
-SELECT workload, model FROM isthmus.asked
+SELECT workload FROM isthmus.asked
 WHERE (id, class, site, by) = ($1, $2, $3, $4) AND delete_at > clock_timestamp()
 """
 _GIVE = """
@@ -48,7 +47,7 @@ class Feedback:
 
     async def asked(self, exchange: Exchange, caller: Caller) -> None:
         """Note that a person asked. Without the note nothing else is lost but feedback on this answer."""
-        if not caller.workloads:
+        if not caller.is_person:
             return
         try:
             await self._database.fetch(
@@ -60,8 +59,7 @@ class Feedback:
 
     async def own(self, request_id: object, caller: Caller) -> tuple[str, str]:
         """Id and workload of a request of this person. Raises Refusal 403, 404 or 503."""
-        if not caller.workloads:
-            raise Refusal(403, "people_only", "Send the access token of the person who asked.")
+        require_person(caller)
         plain = request_id.rpartition("-")[2] if isinstance(request_id, str) else ""
         try:
             rows = (
@@ -80,12 +78,11 @@ class Feedback:
     async def give(self, request: Request, caller: Caller, max_bytes: int) -> Response:
         """`POST /v1/feedback`. A later call replaces an earlier one. Raises Refusal."""
         body = parse_object(await read_body(request, max_bytes))
-        if unknown := sorted(body.keys() - {"id", "rating", "reason"}):
-            raise bad_request("unknown_field", f"The field {unknown[0][:80]!r} is not accepted.")
+        check_fields(body, {"id", "rating", "reason"})
         rating, reason = body.get("rating"), body.get("reason") or ""
         if rating not in RATINGS:
             raise bad_request("invalid_rating", "The field 'rating' must be up or down.")
-        if not isinstance(reason, str) or len(reason) > 40 or set(reason) - _REASON:
+        if not is_reason(reason):
             raise bad_request(
                 "invalid_reason", "The field 'reason' must be a word such as out-of-date: a-z, 0-9 and -."
             )
@@ -107,6 +104,12 @@ class Feedback:
             except DatabaseDown:
                 write_line("asked_failed", reason="expired requests are not deleted")
             await asyncio.sleep(SWEEP_S)
+
+
+def require_person(caller: Caller) -> None:
+    """Raises Refusal 403 for a caller without an access token."""
+    if not caller.is_person:
+        raise Refusal(403, "people_only", "Send the access token of the person who asked.")
 
 
 def _unavailable() -> Refusal:

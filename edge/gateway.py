@@ -260,7 +260,7 @@ class Gateway:
         """The caller as one of the workload that has the model, and its route. Raises Refusal 404."""
         for own in caller.own:
             if (routed_model := self._router.models_of(own).get(model)) is not None:
-                return (self._identify.of_workload(caller, own) if caller.workloads else caller), routed_model
+                return (self._identify.of_workload(caller, own) if caller.is_person else caller), routed_model
         raise _no_model()
 
     async def _reserve(self, context: RequestContext) -> None:

@@ -7,7 +7,8 @@ So callers cannot reach options of a model server or of LiteLLM (`fallbacks`, `a
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Set
+from typing import Any, TypeGuard
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -17,6 +18,7 @@ from edge import strict_json
 
 CHAT_PATH, COMPLETIONS_PATH = "/v1/chat/completions", "/v1/completions"
 
+_REASON_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 _TYPES = {
     401: "authentication_error",
     402: "insufficient_quota",
@@ -66,6 +68,17 @@ def _answer(request: Request, error: Refusal) -> JSONResponse:
     request.state.exchange.code = error.code
     headers = error.headers | ({"www-authenticate": "Bearer"} if error.status == 401 else {})
     return JSONResponse(error.body(), status_code=error.status, headers=headers)
+
+
+def check_fields(body: dict[str, Any], accepted: Set[str]) -> None:
+    """Raises Refusal 400 that names the first other field."""
+    if unknown := sorted(body.keys() - accepted):
+        raise bad_request("unknown_field", f"The field {unknown[0][:80]!r} is not accepted.")
+
+
+def is_reason(value: object) -> TypeGuard[str]:
+    """Whether it is a reason for programs to count: at most 40 characters of a-z, 0-9 and -."""
+    return isinstance(value, str) and len(value) <= 40 and not set(value) - _REASON_CHARACTERS
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
-from components.base.argument_checks import check_within
-from components.gateway.translator.translator import destination_egress
+from components.gateway.translator.translator import address_egress
 
 _FOLDER = "/etc/isthmus/callers"
 
@@ -87,12 +86,9 @@ def database_egress(
     """Egress to the database's address. For a restricted gateway it must be inside the site's networks."""
     if database is None:
         return []
-    cidr = f"{database['address']}/32"
-    if sensitivity == "restricted":
-        check_within(cidr, site_cidrs, f"{service}.database.address")
-    return destination_egress(
-        [{"name": "database", "cidr": cidr, "port": database.get("port", 5432)}], service
-    )
+    port = database.get("port", 5432)
+    place = sensitivity, site_cidrs, service
+    return address_egress("database", database["address"], port, *place, "database.address")
 
 
 def with_host_aliases(hosts: Sequence[tuple[str, str]], names: dict[str, Any]) -> dict[str, Any]:

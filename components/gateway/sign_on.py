@@ -3,8 +3,7 @@
 from typing import Any, NotRequired, TypedDict
 from urllib.parse import urlsplit
 
-from components.base.argument_checks import check_within
-from components.gateway.translator.translator import destination_egress
+from components.gateway.translator.translator import address_egress
 from isthmus.contracts.platform.lookups.sign_on import CA_FOLDER, KEYS_FOLDER
 
 
@@ -46,11 +45,9 @@ def issuer_egress(
     """Egress to the issuer's keys. For a restricted gateway their address must be inside the site's networks."""
     if sign_on is None or "keys_address" not in sign_on:
         return []
-    cidr = f"{sign_on['keys_address']}/32"
-    if sensitivity == "restricted":
-        check_within(cidr, site_cidrs, f"{service}.sign_on.keys_address")
     port = urlsplit(sign_on["tokens"]["jwks_url"]).port or 443
-    return destination_egress([{"name": "sign-on", "cidr": cidr, "port": port}], service)
+    place = sensitivity, site_cidrs, service
+    return address_egress("sign-on", sign_on["keys_address"], port, *place, "sign_on.keys_address")
 
 
 def host_of(sign_on: GatewaySignOn) -> str:

@@ -3,8 +3,7 @@
 from typing import Any, NotRequired, TypedDict
 from urllib.parse import urlsplit
 
-from components.base.argument_checks import check_within
-from components.gateway.translator.translator import destination_egress
+from components.gateway.translator.translator import address_egress
 
 _FOLDER = "/etc/isthmus/traces"
 
@@ -46,11 +45,10 @@ def collector_egress(
     """Egress to the collector's address. For a restricted gateway it must be inside the site's networks."""
     if traces is None:
         return []
-    cidr = f"{traces['address']}/32"
-    if sensitivity == "restricted":
-        check_within(cidr, site_cidrs, f"{service}.traces.address")
     port = urlsplit(traces["endpoint"]).port or 443
-    return destination_egress([{"name": "traces", "cidr": cidr, "port": port}], service)
+    return address_egress(
+        "traces", traces["address"], port, sensitivity, site_cidrs, service, "traces.address"
+    )
 
 
 def host_of(traces: GatewayTraces) -> str:

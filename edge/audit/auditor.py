@@ -247,10 +247,8 @@ class AuditedRequest:
         days = self.auditor.days_of(self.exchange.workload)
         if self._asked is None or days is None or self.auditor.keys is None:
             return b"", None
-        user = self.exchange.person or self._asked.get("user")
-        subject = (
-            self.auditor.hmacs.subject(user) if isinstance(user, str) else f"r-{self.exchange.request_id}"
-        )
+        exchange = self.exchange
+        subject = self.auditor.hmacs.subject_of(self._asked, exchange.request_id, exchange.person)
         key, day = key_name(subject, days), datetime.now(UTC).date().isoformat()
         try:
             line = await asyncio.to_thread(

@@ -40,6 +40,11 @@ class Hmacs:
         """The subject of a user, which names the user's keys."""
         return "u-" + self._of(b"user", user.encode("utf-8", "surrogateescape"))[:32]
 
+    def subject_of(self, request: dict[str, Any], request_id: str, person: str = "") -> str:
+        """The subject whose keys encrypt an answer: the person or the `user` of the request, else the request."""
+        user = person or request.get("user")
+        return self.subject(user) if isinstance(user, str) else f"r-{request_id}"
+
     def _of(self, kind: bytes, data: bytes) -> str:
         return hmac.new(self.key, b"isthmus " + kind + b" 1\n" + data, hashlib.sha256).hexdigest()
 

@@ -37,6 +37,11 @@ class Caller:
     """The name by which reviewers know a person. It never leaves the process."""
 
     @property
+    def is_person(self) -> bool:
+        """Whether it is a person with an access token."""
+        return bool(self.workloads)
+
+    @property
     def own(self) -> tuple[str, ...]:
         """The workloads that the caller may use."""
         return self.workloads or (self.workload,)
@@ -63,9 +68,10 @@ class Identify:
         values = request.headers.getlist("authorization")
         if not values or values == [f"Bearer {BY_CERTIFICATE}"]:
             return self._by_certificate(client_names)
-        if self._tokens is not None and (token := _token(values)):
-            return await self._by_token(token, client_names)
-        return await self._by_key(values, client_names)
+        scheme, credential = _scheme_and_credential(values)
+        if self._tokens is not None and scheme == "bearer" and looks_like_token(credential):
+            return await self._by_token(credential, client_names)
+        return await self._by_key(scheme, credential, client_names)
 
     async def _by_token(self, token: str, client_names: frozenset[str]) -> Caller:
         """The person of an access token, with the workloads of their groups. A token alone opens no listener."""
@@ -106,16 +112,15 @@ class Identify:
         ((workload, name),) = client_by_workload.items()
         return self._of(workload, f"certificate:{name}")
 
-    async def _by_key(self, values: list[str], client_names: frozenset[str]) -> Caller:
-        scheme, _, key = values[0].partition(" ") if len(values) == 1 else ("", "", "")
+    async def _by_key(self, scheme: str, key: str, client_names: frozenset[str]) -> Caller:
         try:
-            known_key = await self._keys.find(key.strip())
+            known_key = await self._keys.find(key)
         except CallersUnreadable:
             raise Refusal(
                 503, "callers_unreadable", "The gateway cannot tell who may call; ask its operators."
             ) from None
-        if scheme.lower() != "bearer" or not key.strip() or known_key is None:
-            if self._tokens is not None and key.strip() and not key.strip().startswith(PREFIX):
+        if scheme != "bearer" or not key or known_key is None:
+            if self._tokens is not None and key and not key.startswith(PREFIX):
                 raise Refusal(
                     401,
                     "opaque_token",
@@ -133,8 +138,7 @@ class Identify:
                 "wrong_class",
                 f"This gateway serves class {self._class}, the key {known_key.id} is of another; use its gateway.",
             )
-        workload = self._workloads.get(known_key.workload)
-        if workload is not None and workload.clients and not client_names.intersection(workload.clients):
+        if not self._may_come(known_key.workload, client_names):
             raise Refusal(
                 403, "wrong_client", f"The key {known_key.id} is not accepted from this client's certificate."
             )
@@ -145,10 +149,10 @@ class Identify:
         return Caller(name, workload.team if workload and workload.team else "", identity)
 
 
-def _token(values: list[str]) -> str:
-    """The access token of a request; empty if it has none."""
-    scheme, _, token = values[0].partition(" ") if len(values) == 1 else ("", "", "")
-    return token.strip() if scheme.lower() == "bearer" and looks_like_token(token) else ""
+def _scheme_and_credential(values: list[str]) -> tuple[str, str]:
+    """The scheme, in lower case, and the credential of the Authorization header; empty if it is sent twice."""
+    scheme, _, credential = values[0].partition(" ") if len(values) == 1 else ("", "", "")
+    return scheme.lower(), credential.strip()
 
 
 def _unknown() -> Refusal:

@@ -9,7 +9,7 @@ import zlib
 from datetime import UTC, datetime
 from typing import Any
 
-from edge.audit.content import Hmacs, decrypt, encrypt, key_name
+from edge.audit.content import decrypt, encrypt, key_name
 from edge.audit.keys import Keys, read_key
 from edge.audit.records import Broken, parse
 from edge.config import ConfigError, HeldKeys
@@ -18,12 +18,6 @@ from edge.reviews.votes import Votes
 
 class Erased(Exception):
     """The key of the answer was destroyed, so nobody can read it."""
-
-
-def subject_of(hmacs: Hmacs, request: dict[str, Any], held_id: str, person: str = "") -> str:
-    """The subject whose keys encrypt the answer: the person or the `user` of the request, else the request itself."""
-    user = person or request.get("user")
-    return hmacs.subject(user) if isinstance(user, str) else f"r-{held_id}"
 
 
 class Envelopes:

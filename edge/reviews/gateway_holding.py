@@ -20,7 +20,7 @@ from edge.journal import write_line
 from edge.openai_api import Refusal
 from edge.request_context import RequestContext
 from edge.reviews import decision_records
-from edge.reviews.envelope import Envelopes, Erased, note_name, subject_of
+from edge.reviews.envelope import Envelopes, Erased, note_name
 from edge.reviews.held_store import CASE, HeldAnswer, HeldAnswerStore, NewHeldAnswer
 from edge.reviews.identity import ID, fold
 from edge.reviews.trigger import Score, demand_of, draw, find_reasons
@@ -134,7 +134,7 @@ class AnswerHolder:
     ) -> datetime:
         """Encrypt and store the answer; return its deadline. Raises OSError, ValueError or DatabaseDown."""
         request_id, workload = context.exchange.request_id, self._workloads[context.caller.workload]
-        subject = subject_of(self._auditor.hmacs, context.payload, request_id, context.exchange.person)
+        subject = self._auditor.hmacs.subject_of(context.payload, request_id, context.exchange.person)
         user = context.exchange.person or context.payload.get("user")
         holding = NewHeldAnswer(
             request_id,
@@ -175,7 +175,7 @@ class AnswerHolder:
     ) -> datetime:
         """Put a person's case among the held answers; return its deadline. Raises Refusal 503."""
         workload = self._workloads[workload_name]
-        subject = subject_of(self._auditor.hmacs, {}, case_id, exchange.person)
+        subject = self._auditor.hmacs.subject_of({}, case_id, exchange.person)
         case = NewHeldAnswer(
             *(case_id, workload.name, workload.review.domain if workload.review else None, CASE, subject),
             *(self._asking(caller, exchange.person), ["asked"], None),
@@ -222,7 +222,7 @@ class AnswerHolder:
         """
         if not ID.fullmatch(held_id):
             return None
-        asked_by = caller.identity if caller.workloads else None
+        asked_by = caller.identity if caller.is_person else None
         for workload in caller.own:
             if (held_answer := await self._shelf.get(held_id, workload, asked_by)) is not None:
                 return held_answer

@@ -20,7 +20,7 @@ from edge.database import Database, DatabaseDown
 from edge.database.migrations import outdated
 from edge.deadlines import Deadline
 from edge.journal import write_line
-from edge.openai_api import Refusal, bad_request, parse_object, read_body
+from edge.openai_api import Refusal, bad_request, check_fields, is_reason, parse_object, read_body
 from edge.reviews.decisions import MAX_LISTED, ReviewDesk
 from edge.reviews.identity import ID
 from edge.reviews.reviewers import Person, Reviewers
@@ -31,7 +31,6 @@ DECISIONS = ("approve", "correct", "reject", "escalate")
 TICK_S = 1.0
 """Seconds between two searches for overdue answers. Nothing is decided automatically in between."""
 _FIELDS = frozenset(["version", "sha256", "reason", "note"])
-_REASON_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 _MOST_NOTE = 4000
 
 
@@ -100,7 +99,7 @@ class ReviewsService:
         act = request.scope["path"].rpartition("/")[2]
         body = await self._said(request, _FIELDS | ({"texts"} if act == "correct" else set()))
         note, reason = body.get("note") or "", body.get("reason", "good" if act == "approve" else None)
-        if not isinstance(reason, str) or not 0 < len(reason) <= 40 or set(reason) - _REASON_CHARACTERS:
+        if not is_reason(reason) or not reason:
             raise bad_request(
                 "invalid_reason", "The field 'reason' must be a word such as wrong-amount: a-z, 0-9 and -."
             )
@@ -122,8 +121,7 @@ class ReviewsService:
 
     async def _said(self, request: Request, fields: frozenset[str]) -> dict[str, Any]:
         body = parse_object(await read_body(request, self._config.limits.max_body_bytes))
-        if unknown := sorted(body.keys() - fields):
-            raise bad_request("unknown_field", f"The field {unknown[0][:80]!r} is not accepted.")
+        check_fields(body, fields)
         if type(body.get("version")) is not int or not 0 <= body["version"] < 2**31:
             raise bad_request("invalid_version", "The field 'version' must be the one that the claim told.")
         return body

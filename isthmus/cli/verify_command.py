@@ -14,6 +14,7 @@ from isthmus.cli.option_classes import takes
 from isthmus.cli.options import ProjectDir, StackName
 
 if TYPE_CHECKING:
+    from isthmus.contracts.platform.model.platform import Platform
     from isthmus.core.kubernetes_client import KubeClient
     from isthmus.engine.kubernetes.pool_health import SignResult
     from isthmus.engine.project.project import Stack
@@ -102,7 +103,7 @@ def _check(selected: Stack, options: VerifyOptions) -> Results:
             ]
             not_checked["signs of Kueue and of the driver"] = "The sandbox runs neither"
         prompts = _send_prompts(selected, options, not_checked)
-        reach = _try_aws(selected, reached, not_checked)
+        reach = _try_aws(selected, platform, reached, not_checked)
     return Results(results, prompts, reach, not_checked)
 
 
@@ -147,13 +148,12 @@ def _gateways(selected: Stack, options: VerifyOptions) -> list[GatewayAccess] | 
 
 
 def _try_aws(
-    selected: Stack, clusters: Mapping[str, KubeClient], not_checked: dict[str, str]
+    selected: Stack, platform: Platform, clusters: Mapping[str, KubeClient], not_checked: dict[str, str]
 ) -> list[PodReach]:
     """Try to reach AWS from the pods of class restricted. None is tried where the platform has no such class."""
     from isthmus.core.errors import EnvironmentFault
     from isthmus.engine.verification import reach
 
-    platform = selected.platform()
     if not any(endpoint.class_ == reach.RESTRICTED for endpoint in platform.endpoints):
         return []
     try:

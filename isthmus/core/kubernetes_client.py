@@ -178,6 +178,11 @@ class KubeClient:
                 return None
             raise
 
+    def items(self, collection: str) -> list[Any]:
+        """The objects of a collection; none if the cluster does not serve it. Raises as `call`."""
+        found = self.find(collection)
+        return list(found["items"] or []) if found is not None else []
+
     def names(self, collection: str) -> set[str]:
         """The names of the objects in a collection, without reading the objects."""
         return {item["metadata"]["name"] for item in self.get(collection, accept=_NAMES_ONLY)["items"] or []}

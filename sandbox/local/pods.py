@@ -47,7 +47,6 @@ class Program:
 
     name: str
     command: tuple[str, ...]
-    environment: Mapping[str, str]
     mounts: tuple[Mount, ...]
 
 
@@ -88,38 +87,33 @@ def read_objects(client: KubeClient, site: str) -> Objects:
     """Read all objects of the cluster. Raises `EnvironmentFault` if the cluster does not answer."""
     volumes = {
         volume["metadata"]["name"]: str(volume["spec"].get("hostPath", {}).get("path") or "")
-        for volume in _items(client, "/api/v1/persistentvolumes")
+        for volume in client.items("/api/v1/persistentvolumes")
     }
     return Objects(
         pods=list(_pods(client, site)),
         files={
             (item["metadata"]["namespace"], item["metadata"]["name"]): dict(item.get("data") or {})
-            for item in _items(client, "/api/v1/configmaps")
+            for item in client.items("/api/v1/configmaps")
         },
         services={
             f"{item['metadata']['name']}.{item['metadata']['namespace']}.svc": name
-            for item in _items(client, "/api/v1/services")
+            for item in client.items("/api/v1/services")
             if (name := (item["spec"].get("selector") or {}).get(NAME))
         },
         certificates={
             (item["metadata"]["namespace"], item["spec"]["secretName"]): tuple(item["spec"]["dnsNames"])
-            for item in _items(client, "/apis/cert-manager.io/v1/certificates")
+            for item in client.items("/apis/cert-manager.io/v1/certificates")
         },
         shares={
             (item["metadata"]["namespace"], item["metadata"]["name"]): folder
-            for item in _items(client, "/api/v1/persistentvolumeclaims")
+            for item in client.items("/api/v1/persistentvolumeclaims")
             if (folder := volumes.get(str(item["spec"].get("volumeName")), ""))
         },
     )
 
 
-def _items(client: KubeClient, path: str) -> list[dict[str, Any]]:
-    answer = client.find(path)
-    return list(answer["items"]) if answer is not None else []
-
-
 def _pods(client: KubeClient, site: str) -> Iterator[Pod]:
-    for deployment in _items(client, "/apis/apps/v1/deployments"):
+    for deployment in client.items("/apis/apps/v1/deployments"):
         template = deployment["spec"]["template"]
         labels = template["metadata"].get("labels") or {}
         if labels.get(PART_OF) != "isthmus" or labels.get(ROLE) not in ROLES:
@@ -141,11 +135,6 @@ def _program(container: Mapping[str, Any]) -> Program:
     return Program(
         name=container["name"],
         command=(*(container.get("command") or ()), *(container.get("args") or ())),
-        environment={
-            entry["name"]: str(entry.get("value") or "")
-            for entry in container.get("env") or []
-            if "value" in entry
-        },
         mounts=tuple(
             Mount(mount["mountPath"], mount["name"], mount.get("subPath") or "")
             for mount in container.get("volumeMounts") or []

@@ -55,11 +55,11 @@ def prove(cluster: KubeClient, site: str, targets: Sequence[Target]) -> list[Pod
         )
     namespaces = {
         item["metadata"]["name"]: item["metadata"].get("labels") or {}
-        for item in _items(cluster, "/api/v1/namespaces")
+        for item in cluster.items("/api/v1/namespaces")
     }
     pods = _pods(cluster)
     ours = [pod for pod in pods if CLASS in pod.labels]
-    policies = _items(cluster, "/apis/networking.k8s.io/v1/networkpolicies")
+    policies = cluster.items("/apis/networking.k8s.io/v1/networkpolicies")
     try:
         described = [
             {
@@ -88,9 +88,9 @@ def _pods(cluster: KubeClient) -> list[PodAddress]:
     """One pod of each Deployment, and of each part of a LeaderWorkerSet, with an address of its own."""
     templates = [
         (item["metadata"]["namespace"], item["metadata"]["name"], item["spec"]["template"]["metadata"])
-        for item in _items(cluster, "/apis/apps/v1/deployments")
+        for item in cluster.items("/apis/apps/v1/deployments")
     ]
-    for item in _items(cluster, "/apis/leaderworkerset.x-k8s.io/v1/leaderworkersets"):
+    for item in cluster.items("/apis/leaderworkerset.x-k8s.io/v1/leaderworkersets"):
         parts = item["spec"]["leaderWorkerTemplate"]
         templates += [
             (item["metadata"]["namespace"], item["metadata"]["name"], parts[key]["metadata"])
@@ -122,8 +122,3 @@ def _try(task: Mapping[str, Any]) -> list[list[bool]]:
             fix="The kernel must allow user namespaces (`sysctl kernel.unprivileged_userns_clone=1`)",
         )
     return list(json.loads(done.stdout))
-
-
-def _items(cluster: KubeClient, path: str) -> list[dict[str, Any]]:
-    answer = cluster.find(path)
-    return list(answer["items"]) if answer is not None else []

@@ -21,9 +21,8 @@ class Cluster:
     def __init__(self, objects: dict[str, list[dict[str, Any]]]) -> None:
         self.objects = objects
 
-    def find(self, path: str) -> dict[str, Any] | None:
-        items = self.objects.get(path.rpartition("/")[2])
-        return None if items is None else {"items": items}
+    def items(self, path: str) -> list[dict[str, Any]]:
+        return self.objects.get(path.rpartition("/")[2]) or []
 
 
 def deployment(namespace: str, role: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.base.argument_checks import parse_network
+from components.base.argument_checks import check_within, parse_network
 from components.cluster.certificates import CertificateIssuer, certificate
 from components.cluster.edge_files import config_map, translator_config, with_trust_bundle
 from components.cluster.objects import (
@@ -110,6 +110,16 @@ def destination_egress(destinations: list[NamedDestination], where: str) -> list
         }
         for destination in destinations
     ]
+
+
+def address_egress(
+    name: str, address: str, port: int, sensitivity: str, site_cidrs: list[str], service: str, field: str
+) -> list[dict[str, Any]]:
+    """Egress to one address. For a restricted gateway it must be inside the site's networks, `site_cidrs`."""
+    cidr = f"{address}/32"
+    if sensitivity == "restricted":
+        check_within(cidr, site_cidrs, f"{service}.{field}")
+    return destination_egress([{"name": name, "cidr": cidr, "port": port}], service)
 
 
 def create_translator(

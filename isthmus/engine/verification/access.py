@@ -22,8 +22,9 @@ P = TypeVar("P", bound=Part)
 
 
 class Client(Part):
-    """The certificate with which somebody calls, and the authority of the server's. Paths of PEM files."""
+    """How somebody calls a server: its URL, their certificate, and the server's authority. Paths of PEM files."""
 
+    url: str
     certificate: Path | None = None
     certificate_key: Path | None = None
     ca: Path | None = None
@@ -46,10 +47,7 @@ class RecordAccess(Part):
 
 
 class Reviewer(Client):
-    """A person who approves the answer if it is held. Class restricted needs two."""
-
-    url: str
-    """Of the review service."""
+    """A person who approves the answer, at the review service, if it is held. Class restricted needs two."""
 
 
 class GatewayAccess(Client):
@@ -57,7 +55,6 @@ class GatewayAccess(Client):
 
     data_class: Annotated[Sensitivity, Field(alias="class")]
     site: str
-    url: str
     workload: str
     """Whose model is asked."""
     key: Path

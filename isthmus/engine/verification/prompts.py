@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx
@@ -182,13 +183,12 @@ def _client(access: Client) -> Iterator[httpx.Client]:
     except (OSError, ssl.SSLError) as error:
         where = str(access.certificate or access.ca)
         raise InputError(f"the certificate cannot be read: {error}", where=where) from None
-    url = str(getattr(access, "url", ""))
-    with httpx.Client(base_url=url, verify=tls, timeout=ANSWER_S, trust_env=False) as client:
+    with httpx.Client(base_url=access.url, verify=tls, timeout=ANSWER_S, trust_env=False) as client:
         yield client
 
 
-def _read(file: Any) -> str:
+def _read(file: Path) -> str:
     try:
-        return str(file.read_text("utf-8"))
+        return file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the key cannot be read: {error}", where=str(file)) from None

@@ -141,8 +141,7 @@ def _real_targets(platform: Platform) -> Iterator[Target]:
 
 def _restricted_pods(cluster: KubeClient) -> Iterator[tuple[str, str, str, str]]:
     """Namespace, Deployment, role and a container with Python of each Deployment of class restricted."""
-    answer = cluster.find("/apis/apps/v1/deployments")
-    for item in answer["items"] if answer is not None else []:
+    for item in cluster.items("/apis/apps/v1/deployments"):
         labels = item["spec"]["template"]["metadata"].get("labels") or {}
         if labels.get("isthmus.dev/class") != RESTRICTED:
             continue

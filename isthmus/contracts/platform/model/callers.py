@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, StringConstraints
 
 from isthmus.contracts.vocabulary import DnsLabel, Part
 from isthmus.core.errors import FieldError
@@ -22,6 +22,19 @@ _CLIENT = re.compile(
 def is_client_name(text: str) -> bool:
     """Whether the text is a full DNS name or a SPIFFE id."""
     return _CLIENT.fullmatch(text) is not None
+
+
+def check_client_names(names: list[str]) -> list[str]:
+    """Return the names. Raises `FieldError` with the place of the first that is no client name."""
+    for index, name in enumerate(names):
+        if not is_client_name(name):
+            fix = "Write a full DNS name in lower case, or spiffe://TRUST-DOMAIN/PATH"
+            raise FieldError(f"`{name}` is not a valid name of a client certificate", index, fix=fix)
+    return names
+
+
+ClientNames = Annotated[list[str], AfterValidator(check_client_names)]
+"""DNS names or SPIFFE ids of client certificates."""
 
 
 class Allowance(Part):
@@ -64,16 +77,7 @@ class GatewayDatabase(Part):
 class Caller(Part):
     """Callers of a workload: the certificates that identify them, and their limits."""
 
-    clients: list[str] = []
+    clients: ClientNames = []
     """DNS names or SPIFFE ids of client certificates that speak for it. With any, its keys are taken from them only."""
     allowance: Allowance = Allowance()
     """What it may use. Absent: no limit."""
-
-    @field_validator("clients")
-    @classmethod
-    def _whole_names(cls, clients: list[str]) -> list[str]:
-        for index, name in enumerate(clients):
-            if not is_client_name(name):
-                fix = "Write a full DNS name in lower case, or spiffe://TRUST-DOMAIN/PATH"
-                raise FieldError(f"`{name}` is not a valid name of a client certificate", index, fix=fix)
-        return clients

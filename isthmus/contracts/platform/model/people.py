@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from isthmus.contracts.platform.model.callers import is_client_name
+from isthmus.contracts.platform.model.callers import ClientNames
 from isthmus.contracts.platform.model.emergency_access import BreakGlass
 from isthmus.contracts.platform.model.records import Address
 from isthmus.contracts.reference.roles import RoleName
@@ -92,7 +92,7 @@ class SignOn(Part):
     """Claim `aud` that tokens for the gateways have."""
     clients: list[Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")]] = []
     """Applications whose tokens are accepted (claim `azp`, `client_id` or `appid`). Absent: all of the issuer."""
-    through: list[str] = []
+    through: ClientNames = []
     """DNS names or SPIFFE ids of the certificates that may present tokens above class public, such as a proxy's."""
     keys: IssuerKeys
     """Where its public keys are."""
@@ -104,15 +104,6 @@ class SignOn(Part):
     """Claim with the name by which reviewers and erasures know a person."""
     max_lifetime_s: int = Field(default=600, ge=60, le=5400)
     """Longest life of a token that is accepted. Who leaves a group is out after this time."""
-
-    @field_validator("through")
-    @classmethod
-    def _whole_names(cls, through: list[str]) -> list[str]:
-        for index, name in enumerate(through):
-            if not is_client_name(name):
-                fix = "Write a full DNS name in lower case, or spiffe://TRUST-DOMAIN/PATH"
-                raise FieldError(f"`{name}` is not a valid name of a client certificate", index, fix=fix)
-        return through
 
 
 class People(Part):

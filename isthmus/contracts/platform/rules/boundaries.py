@@ -105,8 +105,7 @@ def identities_only_where_allowed(platform: Platform) -> None:
 
 def destinations_are_allowed(platform: Platform) -> None:
     """Restricted gateways reach on-prem networks only, confidential gateways networks of the sites only."""
-    on_prem = _networks(platform, "on-prem")
-    site_networks = [*on_prem, *_networks(platform, "aws")]
+    on_prem, anywhere = site_networks(platform, on_prem_only=True), site_networks(platform)
     kinds = {site.name: site.kind for site in platform.sites}
     for index, gateway in enumerate(platform.gateways):
         if gateway.class_ == "restricted" and kinds[gateway.site] != "on-prem":
@@ -121,7 +120,7 @@ def destinations_are_allowed(platform: Platform) -> None:
                 raise FieldError(f"`{destination.cidr}` is not a network", *path) from None
             if gateway.class_ not in NAMED_DESTINATIONS_ONLY:
                 continue
-            allowed = on_prem if gateway.class_ == "restricted" else site_networks
+            allowed = on_prem if gateway.class_ == "restricted" else anywhere
             if not any(network.subnet_of(allowed_network) for allowed_network in allowed):
                 listed = ", ".join(str(allowed_network) for allowed_network in allowed) or "none"
                 label = "the on-prem sites'" if gateway.class_ == "restricted" else "the sites' own"
@@ -136,7 +135,7 @@ def destinations_are_allowed(platform: Platform) -> None:
 def proxies_are_allowed(platform: Platform) -> None:
     """Own certificate authorities are for public and internal work; a proxy is for public work over AWS's public
     names."""
-    site_networks = [*_networks(platform, "on-prem"), *_networks(platform, "aws")]
+    anywhere = site_networks(platform)
     for index, gateway in enumerate(platform.gateways):
         key = next((key for key in ("proxy", "ca_bundle") if getattr(gateway, key) is not None), None)
         if key is None:
@@ -167,24 +166,23 @@ def proxies_are_allowed(platform: Platform) -> None:
             raise FieldError(f"`{host}` is not an address", *place) from None
         if not 1 <= int(port) <= 65535:
             raise FieldError(f"`{port}` is not a port", *place, fix="Ports are 1 to 65535")
-        if not any(address in network for network in site_networks):
+        if not any(address in network for network in anywhere):
             raise FieldError(
                 f"the proxy `{host}` is outside the sites' own networks",
                 *place,
-                fix=f"Use a proxy within {', '.join(map(str, site_networks)) or 'a network of a site (none has one)'}",
+                fix=f"Use a proxy within {', '.join(map(str, anywhere)) or 'a network of a site (none has one)'}",
                 refused=True,
             )
 
 
 def databases_are_on_site_networks(platform: Platform) -> None:
     """Databases of callers are on the sites' networks; for restricted gateways on-prem."""
-    on_prem = _networks(platform, "on-prem")
-    site_networks = [*on_prem, *_networks(platform, "aws")]
+    on_prem, anywhere = site_networks(platform, on_prem_only=True), site_networks(platform)
     for index, gateway in enumerate(platform.gateways):
         if gateway.database is None:
             continue
         path = ("gateways", index, "database", "address")
-        allowed = on_prem if gateway.class_ == "restricted" else site_networks
+        allowed = on_prem if gateway.class_ == "restricted" else anywhere
         try:
             address = ipaddress.IPv4Address(gateway.database.address)
         except ValueError:
@@ -281,6 +279,12 @@ def _is_called_api(platform: Platform, endpoint: str) -> bool:
 
 def _region(platform: Platform, endpoint: Endpoint) -> str:
     return endpoint.region or platform.site(endpoint.site).region or ""
+
+
+def site_networks(platform: Platform, *, on_prem_only: bool = False) -> list[ipaddress.IPv4Network]:
+    """The networks of the sites: those on-prem, then those in AWS. Raises `FieldError`."""
+    on_prem = _networks(platform, "on-prem")
+    return on_prem if on_prem_only else [*on_prem, *_networks(platform, "aws")]
 
 
 def _networks(platform: Platform, kind: str) -> list[ipaddress.IPv4Network]:

@@ -6,6 +6,7 @@ import ipaddress
 
 from isthmus.contracts.platform.lookups.sign_on import tokens_of
 from isthmus.contracts.platform.model.platform import Gateway, Platform
+from isthmus.contracts.platform.rules.boundaries import site_networks
 from isthmus.core.errors import FieldError
 
 
@@ -69,12 +70,7 @@ def _check_address(platform: Platform) -> None:
         gateway.class_ == "restricted" and tokens_of(platform, gateway) is not None
         for gateway in platform.gateways
     )
-    networks = [
-        ipaddress.ip_network(cidr)
-        for site in platform.sites
-        if site.kind == "on-prem" or not restricted
-        for cidr in site.cidrs
-    ]
+    networks = site_networks(platform, on_prem_only=restricted)
     if not any(address in network for network in networks):
         raise FieldError(
             f"the keys of the sign-on are read at {address}, which is outside the allowed networks",
