@@ -61,7 +61,7 @@ changed-types: install
 
 fast: install
 	@# A third worker would only fight with the type checker beside them. Whole renderings, variants and attacks are in `make test`.
-	$(BIN)/python -m pytest -q -n 2 -m 'not sandbox and not service and not soak' --hypothesis-profile quick \
+	$(BIN)/python -m pytest -q -n 2 -m 'not sandbox and not service and not whole and not soak' --hypothesis-profile quick \
 		--ignore tests/variants --ignore tests/upgrades --ignore tests/fixed_interfaces/test_renderings.py \
 		--ignore tests/policies/test_boundary_rows_in_programs.py --ignore tests/fences
 
@@ -77,7 +77,7 @@ graders: install
 	$(BIN)/python -m tests.edge.clients.install
 
 test: lint toolchain graders ## everything, on the real engine, cluster and AWS endpoint
-	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'not soak' --turn $(TURN)
+	$(BIN)/python -m tests.again -q -n $(WORKERS) -m 'not soak' --turn $(TURN)
 
 soak: toolchain graders ## the long matrices, whole
 	$(BIN)/python -m pytest -q -n $(WORKERS) --hypothesis-profile soak
@@ -97,7 +97,7 @@ images: graders ## build the edge's three images and their SBOMs (BASE=image@sha
 lock: ## pin the dependencies anew
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --all-extras --group dev pyproject.toml -o requirements.lock --quiet
 	@# The graders' own and LiteLLM's proxy's, which agree with nobody's: each is alone in its environment.
-	for each in tests/graders/checkov tests/graders/nca tests/graders/ci tests/graders/sbom tests/graders/iam tests/edge/clients/langchain tests/edge/clients/llamaindex tests/edge/clients/instructor tests/edge/clients/litellm bench/litellm-proxy bench/presidio bench/outside tests/edge/privacy/privacy; do uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --custom-compile-command "make lock" $$each.in -o $$each.lock --quiet || exit 1; done
+	for each in tests/graders/checkov tests/graders/nca tests/graders/ci tests/graders/sbom tests/graders/iam tests/edge/clients/langchain tests/edge/clients/llamaindex tests/edge/clients/instructor tests/edge/clients/litellm tests/edge/clients/agents bench/litellm-proxy bench/presidio bench/outside tests/edge/privacy/privacy isthmus/engine/evaluation/inspect trainer/trainer; do uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --custom-compile-command "make lock" $$each.in -o $$each.lock --quiet || exit 1; done
 
 clean: ## what was made in the checkout
 	rm -rf $(VENV) out .pytest_cache .ruff_cache .hypothesis

@@ -7,13 +7,35 @@ import csv
 import json
 import statistics
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench.measure import Failed
 
 END = b"data: [DONE]\n\n"
+
+
+@dataclass(frozen=True)
+class Form:
+    """The form of a request: its path, its fields beside the model, and what is in every complete stream."""
+
+    path: str
+    fields: Callable[[str], dict[str, Any]]
+    """From the text of the prompt."""
+    end: bytes
+
+
+FORMS = {
+    "chat": Form("/v1/chat/completions", lambda text: {"messages": [{"role": "user", "content": text}]}, END),
+    "responses": Form("/v1/responses", lambda text: {"input": text}, b"event: response.completed\n"),
+    "messages": Form(
+        "/v1/messages",
+        lambda text: {"max_tokens": 500, "messages": [{"role": "user", "content": text}]},
+        b"event: message_stop\n",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -25,6 +47,7 @@ class Target:
     headers: dict[str, str] = field(default_factory=dict)
     certificates: Path | None = None
     """Folder of `app.crt`, `app.key` and `ca.crt`. None means plain HTTP."""
+    form: Form = FORMS["chat"]
 
     def options(self) -> list[str]:
         headers = [f"-header={name}: {value}" for name, value in self.headers.items()]
@@ -79,9 +102,10 @@ class Generator:
         self, target: Target, stream: bool, rate: float | None, options: Sequence[str], seconds: float
     ) -> AttackResult:
         body_file, targets_file = self._folder / "body.json", self._folder / "targets.txt"
-        body_fields = {"model": target.model, "messages": [{"role": "user", "content": self._text}]}
+        form = target.form
+        body_fields = {"model": target.model, **form.fields(self._text)}
         body_file.write_text(json.dumps({**body_fields, "stream": True} if stream else body_fields))
-        targets_file.write_text("".join(f"POST {url}/v1/chat/completions\n" for url in target.urls))
+        targets_file.write_text("".join(f"POST {url}{form.path}\n" for url in target.urls))
         results_file = self._folder / "results.gob"
         command = [
             str(self._program),
@@ -102,7 +126,7 @@ class Generator:
         self._run(command)
         rows_file = self._folder / "results.csv"
         self._run([str(self._program), "encode", "-to=csv", f"-output={rows_file}", str(results_file)])
-        return read_results(rows_file, stream=stream, rate=rate)
+        return read_results(rows_file, stream=stream, rate=rate, end=form.end)
 
     def _run(self, command: Sequence[str]) -> None:
         process = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -112,11 +136,11 @@ class Generator:
             )
 
 
-def read_results(rows_file: Path, *, stream: bool, rate: float | None) -> AttackResult:
+def read_results(rows_file: Path, *, stream: bool, rate: float | None, end: bytes = END) -> AttackResult:
     """The results of an attack. Raises `Failed` for an answer that is not 200 or not complete."""
     requests: list[tuple[int, int, int]] = []
     for sent_at, code, latency, error, body, number in _rows(rows_file):
-        if code != "200" or not (body.endswith(END) if stream else body.startswith(b"{")):
+        if code != "200" or not (is_complete(body, end) if stream else body.startswith(b"{")):
             raise Failed(f"an answer was {code} {error}: {body[-300:]!r}")
         requests.append((sent_at, latency, number))
     if not requests:
@@ -131,6 +155,11 @@ def read_results(rows_file: Path, *, stream: bool, rate: float | None) -> Attack
         start = min(sent_at - number * step for sent_at, _, number in requests)
         latencies = [sent_at + latency - (start + number * step) for sent_at, latency, number in requests]
     return AttackResult([nanoseconds / 1e6 for nanoseconds in latencies], (last_answer - first_sent) / 1e9)
+
+
+def is_complete(stream: bytes, end: bytes) -> bool:
+    """Whether the last event of a stream is the one that ends it."""
+    return end in b"\n" + stream.rpartition(b"\n\n")[0].rpartition(b"\n\n")[2] + b"\n\n"
 
 
 def _rows(rows_file: Path) -> Iterator[tuple[int, str, int, str, bytes, int]]:

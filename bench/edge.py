@@ -1,10 +1,11 @@
 """Measures what the edge adds to a request, compared with the model server alone and LiteLLM's proxy.
 
-    python -m bench.edge [latency] [throughput] [copies] [memory]      these parts, or all
+    python -m bench.edge [latency] [throughput] [copies] [interfaces] [memory]      these parts, or all
 
     latency      added latency of whole answers and streams, at a rate that all systems can serve (open loop)
     throughput   requests a second, and requests a processor second, of clients that wait for each answer
     copies       requests a processor second of two copies of the gateway, compared with one
+    interfaces   what /v1/responses and /v1/messages add to chat, at the same gateway (open loop)
     memory       memory after 50,000 requests, compared with 5,000
 
 The first run builds the load generator (`isthmus sandbox install --tool load-generator`) and an environment for
@@ -19,9 +20,10 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from bench.attack import AttackResult, Generator, percentiles
+from bench.attack import FORMS, AttackResult, Generator, percentiles
 from bench.edge_systems import GENERATOR_CPU, HERE, MEASURED_CPU, RIVAL, System, Systems, pinned_to
 from bench.measure import Failed
 from bench.model_server import PACE_S, WORDS
@@ -41,7 +43,9 @@ CLIENTS = 16
 FEW_REQUESTS, MANY_REQUESTS = 5_000, 50_000
 LIMIT_AGAINST_OTHER = 1.1
 """The most that the median may exceed that of another checkout (`--against DIR`), as a factor."""
-PARTS = ("latency", "throughput", "copies", "memory")
+PARTS = ("latency", "throughput", "copies", "interfaces", "memory")
+INTERFACE_MS = 0.5
+"""The most milliseconds of processor time that an interface may add to a whole answer of chat."""
 
 
 class Bench:
@@ -183,6 +187,33 @@ class Bench:
             abs(double / single - 1) <= SHARE,
             f"two copies within {SHARE:.0%} of one: {double / single - 1:+.1%}",
         )
+
+    def interfaces(self) -> None:
+        targets = {name: replace(self.chain.target, form=form) for name, form in FORMS.items()}
+        for stream in (False, True):
+            rate = STREAMS_RATE if stream else RATE
+            kind = f"streams of {WORDS} events" if stream else "whole answers"
+            print(
+                f"interfaces: {kind}, {rate:g} a second, {ROUNDS} rounds of {SECONDS:g} s in turn", flush=True
+            )
+            milliseconds_of: dict[str, list[float]] = {name: [] for name in targets}
+            cpu_of: dict[str, list[float]] = {name: [] for name in targets}
+            for round_ in range(ROUNDS + 1):
+                for name, target in targets.items():
+                    before, seconds = self.chain.cpu_s(), SECONDS if round_ else WARM_S
+                    result = self.generator.run_at_rate(target, rate, seconds, stream=stream)
+                    if round_:
+                        milliseconds_of[name] += result.milliseconds
+                        spent = self.chain.cpu_s() - before
+                        cpu_of[name].append(spent * 1000 / len(result.milliseconds))
+            cpu_ms = {name: statistics.median(values) for name, values in cpu_of.items()}
+            for name, milliseconds in milliseconds_of.items():
+                latencies = _format_three(percentiles(milliseconds))
+                added = cpu_ms[name] - cpu_ms["chat"]
+                print(f"  {name:10} {latencies}   {cpu_ms[name]:.2f} ms of processor time, added {added:.2f}")
+                if not stream:
+                    what = f"{name}: at most {INTERFACE_MS:g} ms of processor time more than chat"
+                    self.check(added <= INTERFACE_MS, what)
 
     def memory(self) -> None:
         gateway = self.systems.gateway()

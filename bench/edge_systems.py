@@ -153,6 +153,8 @@ class Systems:
     ) -> Edge:
         config = gateway_config(self._folder, model_port)
         del config["limits"]  # The benchmark measures the default limits.
+        if root == ROOT:
+            config["routes"][0]["interfaces"] = ["responses", "messages"]
         if records:
             config["audit"] = self._audit(name)
         with pinned_to(cpu):

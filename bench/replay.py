@@ -193,7 +193,7 @@ def simulate_endpoint(
         seed=seed,
     )
     return [
-        WorkloadResult(result, demands[name].ttft_ms, demands[name].tpot_ms)
+        WorkloadResult(result, demands[name].goals.ttft_ms, demands[name].goals.tpot_ms)
         for name, result in results.items()
     ]
 

@@ -87,7 +87,7 @@ class StreamResult:
 
 
 @dataclass(slots=True, eq=False)
-class _Request:
+class EngineRequest:
     """The state of one request."""
 
     number: int
@@ -112,26 +112,26 @@ class _Request:
     ended_at: float = math.inf
 
 
-class _Replica:
+class Engine:
     """One engine. It keeps sums over all decoding sequences, so the cost of a step does not grow with the batch."""
 
     def __init__(self, steps: StepTimes, blocks: int, max_num_seqs: int, batched_tokens: int) -> None:
         self.steps, self.free = steps, blocks
         self.max_num_seqs, self.batched_tokens = max_num_seqs, batched_tokens
-        self.waiting: deque[_Request] = deque()
-        self.running: dict[int, _Request] = {}
+        self.waiting: deque[EngineRequest] = deque()
+        self.running: dict[int, EngineRequest] = {}
         """Requests in the order of admission. The youngest is the last."""
-        self.prefilling: list[_Request] = []
+        self.prefilling: list[EngineRequest] = []
         self.batch = 0
         """Number of decoding sequences. `context` is the sum of their contexts, `phases` counts them by
         `lead % BLOCK`."""
         self.context = 0
         self.phases = [0] * BLOCK
-        self.lasts: list[tuple[int, int, int, _Request]] = []
+        self.lasts: list[tuple[int, int, int, EngineRequest]] = []
         """A heap of requests by their last step. An entry from before a preemption is ignored."""
         self.step = 0
         self.step_ends = math.inf
-        self.ended: list[_Request] = []
+        self.ended: list[EngineRequest] = []
         """Requests that ended since the caller last cleared this list."""
         self.decode_times: dict[tuple[int, int], float] = {}
 
@@ -139,7 +139,11 @@ class _Replica:
     def load(self) -> int:
         return len(self.waiting) + len(self.running)
 
-    def add(self, request: _Request, now: float) -> None:
+    def cached(self, request: EngineRequest) -> int:
+        """Tokens of the prompt that the cache has when its prefill begins."""
+        return request.cached
+
+    def add(self, request: EngineRequest, now: float) -> None:
         self.waiting.append(request)
         if self.step_ends == math.inf:
             self._begin(now)
@@ -179,7 +183,7 @@ class _Replica:
         youngest.preempted += 1
         self.waiting.appendleft(youngest)
 
-    def _leave(self, request: _Request, context: int) -> None:
+    def _leave(self, request: EngineRequest, context: int) -> None:
         """Remove a request from the decoding batch and free its blocks."""
         self.free += -(-context // BLOCK)
         self.batch -= 1
@@ -208,7 +212,7 @@ class _Replica:
                 break
         return chunks
 
-    def _next_to_prefill(self, *, admit: bool) -> Iterator[_Request]:
+    def _next_to_prefill(self, *, admit: bool) -> Iterator[EngineRequest]:
         """Requests with an unfinished prefill, then waiting requests that the cache and the settings admit."""
         yield from list(self.prefilling)
         while admit and self.waiting and len(self.running) < self.max_num_seqs:
@@ -218,7 +222,7 @@ class _Replica:
                 return
             self.waiting.popleft()
             self.free -= request.blocks
-            request.done = request.cached
+            request.done = self.cached(request)
             self.running[request.number] = request
             self.prefilling.append(request)
             yield request
@@ -247,7 +251,7 @@ class _Replica:
                 self._token_of_prefill(each, now)
         self.prefilling = [request for request in self.prefilling if request.done < request.target]
 
-    def _token_of_prefill(self, request: _Request, now: float) -> None:
+    def _token_of_prefill(self, request: EngineRequest, now: float) -> None:
         """The step that ends a prefill generates the first token. The sequence decodes from the next step."""
         request.first_token_at = min(request.first_token_at, now)
         request.generated += 1
@@ -261,7 +265,7 @@ class _Replica:
         self.phases[request.lead % BLOCK] += 1
         heapq.heappush(self.lasts, (request.last_step, request.number, request.preempted, request))
 
-    def _finish(self, request: _Request, now: float) -> None:
+    def _finish(self, request: EngineRequest, now: float) -> None:
         request.ended_at = now
         self.ended.append(self.running.pop(request.number))
 
@@ -291,9 +295,9 @@ def replay(
         raise ValueError("the warm-up ends before the run does")
     blocks = cache_tokens // BLOCK
     longest = blocks * BLOCK
-    engines = [_Replica(steps, blocks, max_num_seqs, batched_tokens) for _ in range(replicas)]
+    engines = [Engine(steps, blocks, max_num_seqs, batched_tokens) for _ in range(replicas)]
     last, counted_left = seconds * 1.5, 0
-    requests: list[_Request] = []
+    requests: list[EngineRequest] = []
     arrivals = heapq.merge(*(_arrivals(stream, index, seed) for index, stream in enumerate(streams)))
     for number, (now, stream, prompt, output) in enumerate(arrivals):
         for engine in engines:
@@ -306,7 +310,7 @@ def replay(
         prompt = min(prompt, longest - output)
         # The engine always computes the last token of a cached prompt, because the next token follows from it.
         cached_tokens = min(int(prompt * streams[stream].hit), prompt - 1)
-        request = _Request(number, stream, now, prompt, output, cached_tokens, target=prompt)
+        request = EngineRequest(number, stream, now, prompt, output, cached_tokens, target=prompt)
         requests.append(request)
         counted_left += warm_up <= now <= seconds
         min(engines, key=lambda engine: engine.load).add(request, now)
@@ -342,7 +346,7 @@ def _length(random_source: random.Random, mean: float, p95: float) -> int:
     return max(1, round(length))
 
 
-def _result(name: str, requests: list[_Request], begin: float, end: float, last: float) -> StreamResult:
+def _result(name: str, requests: list[EngineRequest], begin: float, end: float, last: float) -> StreamResult:
     counted = [request for request in requests if begin <= request.arrived <= end]
     finished = [request for request in counted if request.ended_at < math.inf]
     firsts = [(min(request.first_token_at, last) - request.arrived) * 1000 + FRONT_MS for request in counted]

@@ -18,14 +18,17 @@ if TYPE_CHECKING:
     from components.aws.link.site_link import SiteLink
     from components.aws.network.network import Network
     from components.aws.network.private_endpoints import PrivateEndpoints
+    from components.aws.observability.serving_alarms import ServingAlarms
     from components.aws.records.identity import RecordsIdentity
     from components.aws.records.sealing_endpoint import SealingEndpoint
     from components.aws.records.share import RecordsShare
     from components.aws.records.trail import AuditTrail
     from components.aws.sagemaker.access import SageMakerAccess
     from components.aws.sagemaker.endpoint import SageMakerEndpoint
+    from components.chat.service import Chat
     from components.cluster.admission import AdmissionGuard
     from components.cluster.class_namespace import ClassNamespace
+    from components.evaluation.evaluator import Evaluator
     from components.gateway.audit_sealer import AuditSealer
     from components.gateway.fargate.execution_role import TaskExecution
     from components.gateway.fargate.gateway import FargateGateway
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from components.pools.mig import MigLayouts
     from components.reviews.service import Reviews
     from components.serving.model_server import ModelServer
+    from components.usage.loader import UsageLoader
 
 _WHERE = {
     "AdmissionGuard": "components.cluster.admission",
@@ -44,10 +48,12 @@ _WHERE = {
     "AuditTrail": "components.aws.records.trail",
     "BedrockAccess": "components.aws.bedrock.access",
     "Budgets": "components.aws.account.budgets",
+    "Chat": "components.chat.service",
     "ClassNamespace": "components.cluster.class_namespace",
     "DevicePluginConfigs": "components.pools.device_plugin",
     "EksCluster": "components.aws.eks.cluster",
     "EksNodeGroup": "components.aws.eks.node_group",
+    "Evaluator": "components.evaluation.evaluator",
     "FargateGateway": "components.gateway.fargate.gateway",
     "GpuOperator": "components.pools.gpu_operator",
     "GpuPool": "components.pools.gpu_pool",
@@ -64,10 +70,12 @@ _WHERE = {
     "SageMakerAccess": "components.aws.sagemaker.access",
     "SageMakerEndpoint": "components.aws.sagemaker.endpoint",
     "SealingEndpoint": "components.aws.records.sealing_endpoint",
+    "ServingAlarms": "components.aws.observability.serving_alarms",
     "SiteLink": "components.aws.link.site_link",
     "TaskExecution": "components.gateway.fargate.execution_role",
     "TaskIdentity": "components.aws.identity.task_identity",
     "TrustAnchor": "components.aws.identity.trust_anchor",
+    "UsageLoader": "components.usage.loader",
     "WorkloadIdentity": "components.aws.identity.workload_identity",
 }
 
@@ -77,10 +85,12 @@ __all__ = [
     "AuditTrail",
     "BedrockAccess",
     "Budgets",
+    "Chat",
     "ClassNamespace",
     "DevicePluginConfigs",
     "EksCluster",
     "EksNodeGroup",
+    "Evaluator",
     "FargateGateway",
     "GpuOperator",
     "GpuPool",
@@ -97,10 +107,12 @@ __all__ = [
     "SageMakerAccess",
     "SageMakerEndpoint",
     "SealingEndpoint",
+    "ServingAlarms",
     "SiteLink",
     "TaskExecution",
     "TaskIdentity",
     "TrustAnchor",
+    "UsageLoader",
     "WorkloadIdentity",
 ]
 

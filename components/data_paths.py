@@ -13,9 +13,9 @@ def data_paths(platform: Platform) -> list[str]:
             endpoints_reached = [endpoints[endpoint_id] for endpoint_id in workload.reaches]
             descriptions = [_describe_place(platform, endpoint) for endpoint in endpoints_reached]
             if workload.canary is not None:
-                descriptions[-2:] = [
-                    f"{descriptions[-2]} ({workload.canary.percent:g} % to {descriptions[-1]})"
-                ]
+                canary = workload.canary
+                copies = f", and copies of {canary.shadow_percent:g} %" if canary.shadow_percent else ""
+                descriptions[-2:] = [f"{descriptions[-2]} ({canary.share} to {descriptions[-1]}{copies})"]
             places = ", else ".join(descriptions)
             only = (
                 " only"

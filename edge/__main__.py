@@ -9,14 +9,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from edge.config import ConfigError, DetectorConfig, SealerConfig, load
+from edge.config import ConfigError, DetectorConfig, LoaderConfig, NotifierConfig, SealerConfig, load
 from edge.reload import Reloading
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the mode that the file names. An error is one paragraph on standard error. Returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="edge", description="Isthmus gateway, sidecar, translator, sealer, detector or reviews."
+        prog="edge",
+        description="Isthmus gateway, sidecar, translator, sealer, detector, reviews, chat, notifier or loader.",
     )
     parser.add_argument(
         "--config",
@@ -40,6 +41,14 @@ def main(arguments: list[str] | None = None) -> int:
             from edge import detection
 
             detection.run(config, reloading)
+        elif isinstance(config, NotifierConfig):
+            from edge.notifier import process
+
+            process.run(config, reloading)
+        elif isinstance(config, LoaderConfig):
+            from edge.usage import process as loading
+
+            loading.run(config, reloading)
         else:
             from edge import server
 

@@ -23,6 +23,8 @@ from typing_extensions import TypedDict
 
 from edge.exchange import MOST_TOKENS
 
+CONFIDENCE = "confidence"
+"""Field of a choice with the gateway's own score of it."""
 _NAMED_ONLY = ConfigDict(extra="ignore", strict=True)
 
 

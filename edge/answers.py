@@ -1,4 +1,4 @@
-"""Relays an upstream's answer to the caller, whole or as a stream, under the caller's name of the model."""
+"""Relays an upstream's answer, whole or as a stream: checked, counted, scored and screened in the form of chat."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx
-from starlette.responses import Response
 
 from edge import sse
 from edge.allowance import tokens_of_choices
+from edge.allowance.estimate import count_answers
 from edge.deadlines import while_connected
 from edge.exchange import Exchange
-from edge.openai_api import Refusal, dump
+from edge.interfaces.writer import AnswerWriter, Held, Mark, StreamPart
+from edge.openai_api import Refusal
 from edge.request_context import RequestContext
-from edge.tasks import Task
 from edge.upstream import read_answer, refusal_of
 
+BEAT = b": being checked\n\n"
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-async def answer_response(context: RequestContext, response: httpx.Response) -> Response:
-    """The response for a whole answer. Notes its token counts. Raises Refusal."""
+async def whole_answer(context: RequestContext, response: httpx.Response) -> dict[str, Any]:
+    """A whole answer in the form of chat. Notes its token counts. Raises Refusal."""
     try:
         async with while_connected(context.request.receive):
             raw = await context.deadline.wait(read_answer(response))
@@ -33,16 +34,28 @@ async def answer_response(context: RequestContext, response: httpx.Response) -> 
         raise refusal_of(error) from error
     except (ValueError, RecursionError):
         raise Refusal(502, "bad_gateway", "The model server's answer cannot be read.") from None
-    context.exchange.note_usage(answer.get("usage"))
+    context.note_answer()
+    _note_usage(context.exchange, answer.get("usage"))
     if answer.get("usage") is None:  # missing, or not counts
         answer.pop("usage", None)
     context.exchange.pieces = tokens_of_choices(answer.get("choices"))
     if context.scorer is not None:
         context.scorer.whole(answer)
         context.exchange.confidence = context.scorer.outcome
+    if context.answer_text is not None:
+        context.answer_text.take(answer.get("choices"), "message")
     if context.screen is not None:
         answer = await context.deadline.wait(context.screen.whole(answer))
-    return Response(dump(_with_own_head(answer, context)), media_type="application/json")
+    return context.head.on(answer)
+
+
+def _note_usage(exchange: Exchange, usage: Any) -> None:
+    """Take the token counts, and remove the number of cached tokens. It would tell a caller, block by block, what
+    others have sent.
+    """
+    exchange.note_usage(usage)
+    if isinstance(usage, dict) and isinstance(details := usage.get("prompt_tokens_details"), dict):
+        details.pop("cached_tokens", None)
 
 
 def _parse(raw: bytes) -> Any:
@@ -57,16 +70,22 @@ def _parse(raw: bytes) -> Any:
     return value
 
 
-async def relay_stream(
-    context: RequestContext, response: httpx.Response, complete: Callable[[], Awaitable[None]]
-) -> AsyncIterator[bytes]:
-    """Relay the stream event by event. If it breaks, the caller gets an error event and no `[DONE]`.
+async def relay_chunks(
+    context: RequestContext,
+    response: httpx.Response,
+    complete: Callable[[], Awaitable[None]],
+    *,
+    at_once: bool = True,
+) -> AsyncIterator[StreamPart]:
+    """Relay the stream chunk by chunk, in the form of chat. Raises Refusal if it breaks; then no `Mark.END` came.
 
-    `complete` is called before `[DONE]` is sent, when usage is final.
+    `complete` is called before the end, when usage is final. `at_once`: whether the caller gets chunks as they come, so
+    that the time to the first token is theirs.
     """
     source = sse.events(response.aiter_bytes())
     exchange, deadline = context.exchange, context.deadline
     pieces = context.screen.pieces() if context.screen is not None else None
+    timed = at_once and count_answers(context.payload) == 1  # several answers are generated side by side
     try:
         while (data := await deadline.wait(anext(source, None))) != sse.DONE_DATA:
             if data is None:
@@ -74,58 +93,76 @@ async def relay_stream(
             chunk = json.loads(data)
             if not isinstance(chunk, dict) or "error" in chunk or "choices" not in chunk:
                 raise Refusal(502, "stream_failed", "The model server failed within the stream.")
-            chunk = _allowed_chunk(context.task, chunk)
+            chunk = _allowed_chunk(context, chunk)
             # The model server sends counts with each event, so an aborted stream is settled by the tokens generated
             # so far.
-            exchange.note_usage(chunk.get("usage"))
+            _note_usage(exchange, chunk.get("usage"))
             if chunk["choices"] or chunk.get("usage") is None:
                 chunk.pop("usage", None)
             exchange.pieces += tokens_of_choices(chunk["choices"])
             if context.scorer is not None:
                 context.scorer.chunk(chunk)  # raises ValueError if a choice goes on after its end
                 exchange.confidence = context.scorer.outcome
+            if context.answer_text is not None:
+                context.answer_text.take(chunk["choices"], "delta")
             if not context.wants_usage:
                 chunk.pop("usage", None)
                 if not chunk["choices"]:
                     continue
             for piece in [chunk] if pieces is None else await deadline.wait(pieces.add(chunk)):
-                yield sse.event(_with_own_head(piece, context))
+                yield _relayed(piece, context, timed=timed)
         for piece in [] if pieces is None else await deadline.wait(pieces.end()):
-            yield sse.event(_with_own_head(piece, context))
+            yield _relayed(piece, context, timed=timed)
         await complete()
-        exchange.ended = True
-        yield sse.DONE
+        yield Mark.END
         # Read to the end, so that the connection can be reused. A break after the answer's end does not affect the
         # answer.
         with contextlib.suppress(httpx.HTTPError, TimeoutError, sse.BrokenStream):
             await deadline.wait(anext(source, None))
-    except Refusal as refusal:
-        yield _error_event(exchange, refusal)
     except httpx.HTTPError:
-        yield _error_event(
-            exchange, Refusal(502, "stream_cut", "The model's stream broke before it was complete.")
-        )
+        raise Refusal(502, "stream_cut", "The model's stream broke before it was complete.") from None
     except TimeoutError:
-        yield _error_event(exchange, deadline.refusal())
+        raise deadline.refusal() from None
     except (ValueError, RecursionError, sse.BrokenStream):
-        yield _error_event(
-            exchange, Refusal(502, "stream_failed", "The model server's stream cannot be read.")
-        )
+        raise Refusal(502, "stream_failed", "The model server's stream cannot be read.") from None
 
 
-def _allowed_chunk(task: Task, chunk: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a stream event that may pass. Raises ValueError."""
-    if task.chunk is None:
+async def write_stream(
+    parts: AsyncIterator[StreamPart], writer: AnswerWriter, exchange: Exchange
+) -> AsyncIterator[bytes]:
+    """The bytes of a stream in the caller's form. A Refusal becomes its last event."""
+    try:
+        async for part in parts:
+            if isinstance(part, dict):
+                piece = writer.chunk(part)
+                if exchange.answer is not None:
+                    exchange.answer.add(part)
+            elif part is Mark.BEAT:
+                piece = BEAT
+            elif isinstance(part, Held):
+                piece = writer.held(part.notice)
+            else:
+                exchange.ended = True
+                piece = writer.end()
+            if piece:
+                yield piece
+    except Refusal as refusal:
+        exchange.code, exchange.ended = refusal.code, True
+        yield writer.error(refusal)
+
+
+def _allowed_chunk(context: RequestContext, chunk: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a stream event that may pass. Notes that one arrived. Raises ValueError."""
+    context.note_first_event()
+    if context.task.chunk is None:
         raise ValueError("this task is not streamed")
-    return task.chunk.validate_python(chunk)
+    allowed = context.task.chunk.validate_python(chunk)
+    context.note_answer()
+    return allowed
 
 
-def _with_own_head(answer: dict[str, Any], context: RequestContext) -> dict[str, Any]:
-    """The answer under the caller's name of the model, with the gateway's own id and time."""
-    created = {"created": context.created} if "choices" in answer else {}
-    return {"id": context.answer_id, **created, **answer, "model": context.called}
-
-
-def _error_event(exchange: Exchange, refusal: Refusal) -> bytes:
-    exchange.code, exchange.ended = refusal.code, True
-    return sse.event(refusal.body())
+def _relayed(piece: dict[str, Any], context: RequestContext, *, timed: bool) -> dict[str, Any]:
+    """The chunk for the caller. `timed`: its text counts in the times of the stream."""
+    if timed and tokens_of_choices(piece["choices"]):
+        context.exchange.note_text()
+    return context.head.on(piece)

@@ -174,6 +174,18 @@ class TemplateOptions(TypedDict, total=False):
 
 
 @with_config(STRICT)
+class Source(TypedDict):
+    """A text from which the model was to answer. Reviewers see it beside the answer; no model gets it."""
+
+    title: Annotated[str, Field(min_length=1, max_length=300)]
+    text: Annotated[str, Field(min_length=1, max_length=20_000)]
+    url: NotRequired[Annotated[str, Field(pattern=r"^https://[^\s\"'<>\\\\]+$", max_length=2000)] | None]
+
+
+MOST_SOURCES = 50
+
+
+@with_config(STRICT)
 class ChatRequest(Sampling, Harmless, VllmFields, total=False):
     """Body of `POST /v1/chat/completions`."""
 
@@ -188,6 +200,7 @@ class ChatRequest(Sampling, Harmless, VllmFields, total=False):
     parallel_tool_calls: bool | None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None
     chat_template_kwargs: TemplateOptions | None
+    sources: Annotated[list[Source], Field(max_length=MOST_SOURCES)] | None
 
 
 _CHAT: TypeAdapter[Any] = TypeAdapter(ChatRequest)
@@ -196,6 +209,7 @@ _CHAT: TypeAdapter[Any] = TypeAdapter(ChatRequest)
 def check_chat(body: dict[str, Any]) -> dict[str, Any]:
     """The request in the form that is forwarded, without null fields and harmless fields. Raises Refusal 400."""
     chat = validated(_CHAT, body)
+    chat.pop("sources", None)  # for reviewers (`edge.reviews.gateway_holding`)
     parts = sum(len(text) for message in chat["messages"] if isinstance(text := message.get("content"), list))
     if parts > MOST_PARTS:
         raise bad_request(

@@ -13,7 +13,8 @@ import socket
 import ssl
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 HANDSHAKE_S = 10.0
@@ -160,6 +161,23 @@ class Connections:
         connection.close()
 
 
+class Sources:
+    """The addresses from which a socket accepts connections."""
+
+    def __init__(self, ranges: Sequence[str], on_refused: Callable[[], None]) -> None:
+        """`on_refused` is called for each connection that is closed because of its address."""
+        self._networks, self._on_refused = [ip_network(text) for text in ranges], on_refused
+
+    def allow(self, client: str) -> bool:
+        """Whether the address is in one of the ranges."""
+        address = ip_address(client.partition("%")[0])
+        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        allowed = any((mapped or address) in network for network in self._networks)
+        if not allowed:
+            self._on_refused()
+        return allowed
+
+
 class Acceptor:
     """Accepts connections on one socket until it is closed. It has the interface of an asyncio server, for uvicorn."""
 
@@ -169,8 +187,11 @@ class Acceptor:
         connections: Connections,
         tls: ssl.SSLContext | None,
         protocol: Callable[[], Any],
+        sources: Sources | None = None,
     ) -> None:
+        """`sources` None: connections from every address are accepted."""
         self._socket, self._connections, self._tls, self._protocol = listening, connections, tls, protocol
+        self._sources = sources
         self._beginning: set[asyncio.Task[None]] = set()
         listening.setblocking(False)
         self._tasks = [asyncio.create_task(self._accept()), asyncio.create_task(self._sweep())]
@@ -193,6 +214,9 @@ class Acceptor:
             except OSError:  # no file is left, or the client has gone
                 self._connections.make_room()
                 await asyncio.sleep(0.01)
+                continue
+            if self._sources is not None and not self._sources.allow(str(address[0])):
+                accepted.close()
                 continue
             connection = self._connections.admit(str(address[0]))
             if connection is None:

@@ -3,27 +3,53 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import TypeVar
 
+from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from edge.openai_api import Refusal
 
 T = TypeVar("T")
+TIMEOUT = "x-request-timeout"
+"""Request header: seconds in which the sender needs the whole answer. The gateway passes on what is left of them."""
+_SECONDS = re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,6})?")
+
+
+def allowed_s(request: Request, most_s: float) -> float:
+    """Seconds in which a request must be finished: what its sender allows, at most `most_s`. Raises Refusal 400."""
+    values = request.headers.getlist(TIMEOUT)
+    if not values:
+        return most_s
+    if len(values) > 1 or not _SECONDS.fullmatch(values[0]) or float(values[0]) == 0:
+        raise Refusal(
+            400,
+            "invalid_request_timeout",
+            f"The header {TIMEOUT} must be one number of seconds above 0, for example 30 or 2.5.",
+        )
+    return min(most_s, float(values[0]))
 
 
 class Deadline:
-    """The time at which a request must be finished. `cut` moves it to now when the process must end."""
+    """The time at which a request must be finished. `cut` moves it to now."""
 
     def __init__(self, seconds: float, running: set[Deadline]) -> None:
         self._at = asyncio.get_running_loop().time() + seconds
         self._scope: asyncio.Timeout | None = None
         self._running = running
-        self.was_cut = False
+        self._why: Refusal | None = None
+        self.workload = ""
+        """The workload that it is of, once that is known."""
         running.add(self)
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the deadline, at least a millisecond."""
+        return max(self._at - asyncio.get_running_loop().time(), 0.001)
 
     async def wait(self, awaitable: Awaitable[T]) -> T:
         """Wait for the awaitable and return its result. Raises TimeoutError at the deadline. Only one wait may run
@@ -36,10 +62,15 @@ class Deadline:
             finally:
                 self._scope = None
 
-    def cut(self) -> None:
-        """End the request now, as if its deadline had come."""
+    @property
+    def was_cut(self) -> bool:
+        """Whether the request had to end before its deadline."""
+        return self._why is not None
+
+    def cut(self, why: Refusal | None = None) -> None:
+        """End the request now, as if its deadline had come. `why`: the caller's error, if not the process's end."""
         self._at = asyncio.get_running_loop().time()
-        self.was_cut = True
+        self._why = why or Refusal(503, "shutting_down", "The edge is shutting down; send the request again.")
         if self._scope is not None:
             self._scope.reschedule(self._at)
 
@@ -49,9 +80,7 @@ class Deadline:
 
     def refusal(self) -> Refusal:
         """The error for the caller when the time is over."""
-        if self.was_cut:
-            return Refusal(503, "shutting_down", "The edge is shutting down; send the request again.")
-        return Refusal(504, "timeout", "The model did not finish within the time limit.")
+        return self._why or Refusal(504, "timeout", "The model did not finish within the time limit.")
 
 
 class Relay(StreamingResponse):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -10,31 +11,42 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from edge.audit.auditor import Auditor
-from edge.callers import Caller
+from edge.callers import Caller, require_person
 from edge.config import DataClass
+from edge.conversation_check import RecordedRequest
 from edge.database import Database, DatabaseDown
 from edge.exchange import Exchange
 from edge.journal import write_line
 from edge.openai_api import Refusal, bad_request, check_fields, is_reason, parse_object, read_body
-from edge.reviews.identity import ID
 
 PATH = "/v1/feedback"
+REFERENCE = "x-client-request-id"
+"""Header in which an application names its request, as OpenAI's API has it."""
 KEEP_DAYS = 30
 """Days for which a person can give feedback on an answer, or ask a person about it."""
 RATINGS = {"up": 1, "down": -1}
 SWEEP_S = 3600.0
+MOST_COMPARED = 1000
+"""Requests of a person, the newest, with which a conversation is compared."""
 _ASKED = """
-INSERT INTO isthmus.asked (id, class, site, workload, model, by, delete_at)
-VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp() + $7::interval) ON CONFLICT DO NOTHING
+INSERT INTO isthmus.asked (id, class, site, workload, model, by, delete_at, reference, question)
+VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp() + $7::interval, $8, $9) ON CONFLICT DO NOTHING
+"""
+_ANSWERED = "UPDATE isthmus.asked SET answers = $2 WHERE id = $1"
+_RECORDED = """
+SELECT id, question, answers FROM isthmus.asked
+WHERE (class, site, by) = ($1, $2, $3) AND delete_at > clock_timestamp() ORDER BY at DESC LIMIT $4
 """
 _OWN = """
-SELECT workload FROM isthmus.asked
-WHERE (id, class, site, by) = ($1, $2, $3, $4) AND delete_at > clock_timestamp()
+SELECT id, workload FROM isthmus.asked
+WHERE (class, site, by) = ($2, $3, $4) AND (id = $1 OR reference = $5) AND delete_at > clock_timestamp()
+ORDER BY at DESC LIMIT 1
 """
 _GIVE = """
 INSERT INTO isthmus.feedback (id, rating, reason) VALUES ($1, $2, $3)
 ON CONFLICT (id) DO UPDATE SET rating = $2, reason = $3, at = clock_timestamp()
 """
+_NAMED = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _SWEEP = "DELETE FROM isthmus.asked WHERE delete_at <= clock_timestamp()"
 
 
@@ -45,27 +57,47 @@ class Feedback:
         self._database, self._auditor = database, auditor
         self._place = data_class, site
 
-    async def asked(self, exchange: Exchange, caller: Caller) -> None:
+    async def asked(
+        self, request: Request, exchange: Exchange, caller: Caller, payload: dict[str, Any]
+    ) -> None:
         """Note that a person asked. Without the note nothing else is lost but feedback on this answer."""
         if not caller.is_person:
             return
+        named = request.headers.get(REFERENCE, "")
         try:
             await self._database.fetch(
                 *(_ASKED, exchange.request_id, *self._place, caller.workload, exchange.model),
-                *(caller.identity, timedelta(days=KEEP_DAYS)),
+                *(caller.identity, timedelta(days=KEEP_DAYS), named if _NAMED.fullmatch(named) else None),
+                self._auditor.hmacs.question(exchange.request_id, payload),
             )
         except DatabaseDown:
             write_line("asked_failed", id=exchange.request_id)
 
+    async def answered(self, request_id: str, answers: list[str]) -> None:
+        """Note the HMACs of the answer that a person gets. Without them a case cannot be compared with the answer."""
+        if not answers:
+            return
+        try:
+            await self._database.fetch(_ANSWERED, request_id, answers)
+        except DatabaseDown:
+            write_line("asked_failed", id=request_id, reason="the answer cannot be compared later")
+
+    async def recorded(self, caller: Caller) -> list[RecordedRequest]:
+        """What is on record of this person's own requests, the newest first. Raises DatabaseDown."""
+        rows = await self._database.fetch(_RECORDED, *self._place, caller.identity, MOST_COMPARED)
+        return [RecordedRequest(row["id"], row["question"], row["answers"]) for row in rows]
+
     async def own(self, request_id: object, caller: Caller) -> tuple[str, str]:
-        """Id and workload of a request of this person. Raises Refusal 403, 404 or 503."""
+        """Id and workload of a request of this person, by its id or the application's name of it.
+
+        Raises Refusal 403, 404 or 503.
+        """
         require_person(caller)
-        plain = request_id.rpartition("-")[2] if isinstance(request_id, str) else ""
+        named = request_id if isinstance(request_id, str) and _NAMED.fullmatch(request_id) else ""
+        plain = named.replace("_", "-").rpartition("-")[2]  # without the prefix of an answer's id
         try:
             rows = (
-                await self._database.fetch(_OWN, plain, *self._place, caller.identity)
-                if ID.fullmatch(plain)
-                else []
+                await self._database.fetch(_OWN, plain, *self._place, caller.identity, named) if named else []
             )
         except DatabaseDown:
             raise _unavailable() from None
@@ -73,7 +105,7 @@ class Feedback:
             raise Refusal(
                 404, "request_not_found", f"You sent no request with this id in the last {KEEP_DAYS} days."
             )
-        return plain, rows[0]["workload"]
+        return rows[0]["id"], rows[0]["workload"]
 
     async def give(self, request: Request, caller: Caller, max_bytes: int) -> Response:
         """`POST /v1/feedback`. A later call replaces an earlier one. Raises Refusal."""
@@ -104,12 +136,6 @@ class Feedback:
             except DatabaseDown:
                 write_line("asked_failed", reason="expired requests are not deleted")
             await asyncio.sleep(SWEEP_S)
-
-
-def require_person(caller: Caller) -> None:
-    """Raises Refusal 403 for a caller without an access token."""
-    if not caller.is_person:
-        raise Refusal(403, "people_only", "Send the access token of the person who asked.")
 
 
 def _unavailable() -> Refusal:

@@ -56,8 +56,13 @@ _OPTIONAL_FIELDS = (
     "identity",
     "model",
     "endpoint",
+    "replica",
     "attempts",
+    "queued_s",
+    "fallback",
     "trace_id",
+    "batch",
+    "cached_tokens",
     "gpu_seconds",
     "usd",
     "confidence",
@@ -102,6 +107,7 @@ class Journal:
                 message["headers"] = [
                     *message.get("headers", []),
                     (b"x-request-id", exchange.request_id.encode()),
+                    *exchange.headers,
                 ]
             elif message["type"] == "http.response.body":
                 exchange.bytes_out += len(message.get("body", b""))
@@ -152,3 +158,5 @@ class Journal:
             **({"verdicts": exchange.verdicts} if exchange.verdicts else {}),
         )
         self._metrics.add(exchange, seconds)
+        for note in exchange.end_notes:
+            note()

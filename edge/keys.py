@@ -20,52 +20,92 @@ from pydantic import ValidationError
 
 from edge.callers.postgres import CACHE_S, PREFIX
 from edge.callers.store import digest_of, id_of
-from edge.config import ConfigError, DataClass, EnvironmentFault, read_yaml
-from edge.config.database import DatabaseConfig
+from edge.config import ConfigError, DataClass, EnvironmentFault
+from edge.config.database import read_database_settings
+from edge.config.gateway import Allowance
 from edge.database import Database, DatabaseDown
 from edge.database.migrations import grant, migrate, outdated
 
 _ISSUE = """
-INSERT INTO isthmus.keys (digest, workload, class, not_after)
-VALUES ($1, $2, $3, now() + make_interval(days => $4))
+INSERT INTO isthmus.keys (digest, workload, class, not_after, models, allowance, evaluation)
+VALUES ($1, $2, $3, now() + make_interval(days => $4), $5, $6, $7)
 """
+_SUCCEED = """
+INSERT INTO isthmus.keys (digest, workload, class, not_after, models, allowance, counted_as, evaluation)
+SELECT $1, workload, class, now() + make_interval(days => $3), models, allowance, coalesce(counted_as, id), evaluation
+FROM isthmus.keys WHERE id = $2 AND revoked_at IS NULL RETURNING workload, class
+"""
+_END = """
+UPDATE isthmus.keys SET not_after = least(not_after, now() + make_interval(secs => $2)) WHERE id = $1
+RETURNING id, not_after
+"""
+_LIMITS = "SELECT models, allowance FROM isthmus.keys WHERE id = $1 FOR UPDATE"
+_LIMIT = "UPDATE isthmus.keys SET models = $2, allowance = $3 WHERE id = $1"
 # Keys that end earlier keep their end.
 _END_OTHERS = """
 UPDATE isthmus.keys SET not_after = least(not_after, now() + make_interval(secs => $4))
-WHERE (workload, class) = ($1, $2) AND digest <> $3 AND revoked_at IS NULL
+WHERE (workload, class) = ($1, $2) AND digest <> $3 AND revoked_at IS NULL AND NOT evaluation
 RETURNING id, not_after
 """
 _REVOKE = "UPDATE isthmus.keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1 RETURNING workload"
 _LIST = """
-SELECT id, workload, class, issued_at, issued_by, not_after, revoked_at,
+SELECT id, workload, class, issued_at, issued_by, not_after, revoked_at, models, allowance, counted_as, evaluation,
        CASE WHEN revoked_at IS NOT NULL THEN 'revoked' WHEN not_after <= now() THEN 'expired' ELSE 'valid' END AS state
 FROM isthmus.keys WHERE $1::text IS NULL OR workload = $1 ORDER BY class, workload, issued_at, id
 """
 
+NONE = "none"
+"""Value of an option that takes a limit away."""
 Command = Callable[[Database, argparse.Namespace], Awaitable[int]]
 
 
 async def issue(database: Database, options: argparse.Namespace) -> int:
     """A new key beside those that the workload has."""
     key = PREFIX + secrets.token_urlsafe(32)
-    await database.fetch(_ISSUE, digest_of(key), options.workload, options.data_class, options.days)
+    limits = _limits(options, None, {})
+    await database.fetch(_ISSUE, digest_of(key), *_whose(options), options.days, *limits, options.evaluation)
     _print_new_key(key, options)
     return 0
 
 
 async def rotate(database: Database, options: argparse.Namespace) -> int:
-    """A new key; the workload's others end after a while, in which both are good."""
+    """A new key; the workload's others, or the one that --key names, end after a while, in which both are good."""
     key = PREFIX + secrets.token_urlsafe(32)
-    digest, workload_and_class = digest_of(key), (options.workload, options.data_class)
+    digest, overlap_s = digest_of(key), options.overlap_h * 3600
 
     async def issue_and_end_others(connection: Any) -> list[Any]:
-        await connection.execute(_ISSUE, digest, *workload_and_class, options.days)
-        return await connection.fetch(_END_OTHERS, *workload_and_class, digest, options.overlap_h * 3600)
+        if options.key is not None:
+            rows = await connection.fetch(_SUCCEED, digest, options.key, options.days)
+            if not rows or (rows[0]["workload"], rows[0]["class"]) != _whose(options):
+                raise ConfigError(
+                    f"{options.workload} has no valid key {options.key}; `list` shows its keys."
+                )
+            return await connection.fetch(_END, options.key, overlap_s)
+        limits = _limits(options, None, {})
+        await connection.execute(_ISSUE, digest, *_whose(options), options.days, *limits, False)
+        return await connection.fetch(_END_OTHERS, *_whose(options), digest, overlap_s)
 
     ended = await database.transaction(issue_and_end_others)
     for row in ended:
         print(f"key {row['id']} is good until {row['not_after']:%Y-%m-%d %H:%M:%S} UTC", file=sys.stderr)
     _print_new_key(key, options)
+    return 0
+
+
+async def limit(database: Database, options: argparse.Namespace) -> int:
+    """Change what a key may use; `none` takes a limit away. Limits that are not named stay."""
+
+    async def change(connection: Any) -> bool:
+        rows = await connection.fetch(_LIMITS, options.key)
+        for row in rows:
+            limits = _limits(options, row["models"], json.loads(row["allowance"]))
+            await connection.execute(_LIMIT, options.key, *limits)
+        return bool(rows)
+
+    if not await database.transaction(change):
+        print(f"edge.keys: there is no key {options.key}; `list` shows them", file=sys.stderr)
+        return 1
+    print(f"key {options.key}: gateways know its limits within {CACHE_S:.0f} s", file=sys.stderr)
     return 0
 
 
@@ -92,9 +132,11 @@ async def show(database: Database, options: argparse.Namespace) -> int:
 async def make_tables(database: Database, options: argparse.Namespace) -> int:
     """The steps that are missing; and what a gateway's own user may do there."""
     steps_taken = await migrate(database)
-    for mode in ("gateway", "reviews"):
+    for mode in ("gateway", "reviews", "notifier", "usage", "usage_readers"):
         if role := getattr(options, f"{mode}_user"):
             await grant(database, role, mode)
+    for role in options.operators_user or []:
+        await grant(database, role, "operators")
     steps = f"steps {', '.join(map(str, steps_taken))} taken" if steps_taken else "nothing to do"
     print(f"tables: {steps}", file=sys.stderr)
     return 0
@@ -111,7 +153,7 @@ def run_command(program: str, parser: argparse.ArgumentParser, arguments: list[s
     """
     options = parser.parse_args(arguments)
     try:
-        return asyncio.run(_run(options.command, Database(config_of(options.database)), options))
+        return asyncio.run(_run(options.command, Database(read_database_settings(options.database)), options))
     except ConfigError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return error.exit_code
@@ -148,13 +190,42 @@ def _print_new_key(key: str, options: argparse.Namespace) -> None:
     print(key)
 
 
-def config_of(path: Path) -> DatabaseConfig:
+def _whose(options: argparse.Namespace) -> tuple[str, str]:
+    return options.workload, options.data_class
+
+
+def _limits(
+    options: argparse.Namespace, models: list[str] | None, allowance: dict[str, Any]
+) -> tuple[list[str] | None, str]:
+    """The models and the allowance of a key, as JSON, after the options are applied. Raises ConfigError."""
+    changes = {
+        name: value for name in Allowance.model_fields if (value := getattr(options, name)) is not None
+    }
+    values = {name: value for name, value in {**allowance, **changes}.items() if value != NONE}
     try:
-        return DatabaseConfig.model_validate(read_yaml(path))
+        limits = Allowance.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ConfigError(f"{path}: {key}: {first['msg'].removeprefix('Value error, ')}.") from None
+        raise ConfigError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
+    if options.models is not None:
+        models = None if options.models == NONE else [name.strip() for name in options.models.split(",")]
+    if models is not None and not all(models):
+        raise ConfigError(
+            "--models: name models, with commas between them, or `none` for all of the workload."
+        )
+    return models, limits.model_dump_json(exclude_none=True)
+
+
+def _add_limits(command: argparse.ArgumentParser) -> None:
+    """The options of a key's limits, beside those of its workload and team."""
+    command.add_argument("--models", help="models of its workload that it may use, with commas between them")
+    for name in Allowance.model_fields:
+        number: Callable[[str], Any] = _number_or_none(float if name == "usd_per_month" else int)
+        command.add_argument(f"--{name.replace('_', '-')}", type=number, metavar="N")
+
+
+def _number_or_none(number: Callable[[str], Any]) -> Callable[[str], Any]:
+    return lambda text: NONE if text == NONE else number(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -168,13 +239,27 @@ def _parser() -> argparse.ArgumentParser:
             "--days", type=whole_days, help="how long it is good; absent: until rotated or revoked"
         )
         issue_command.set_defaults(command=command)
+        _add_limits(issue_command)
+        if command is issue:
+            issue_command.add_argument(
+                "--evaluation",
+                action="store_true",
+                help="for evaluations of models: its answers are never held, and count as no usage",
+            )
         if command is rotate:
             issue_command.add_argument(
                 "--overlap-h", type=float, default=24.0, help="how long the others stay good (24)"
             )
+            issue_command.add_argument(
+                "--key", help="id of the one key that ends; the new one has its limits"
+            )
     revoke_command = commands.add_parser("revoke", help=revoke.__doc__)
     revoke_command.add_argument("key", help="its id, as `list` shows it")
     revoke_command.set_defaults(command=revoke)
+    limit_command = commands.add_parser("limit", help=limit.__doc__)
+    limit_command.add_argument("key", help="its id, as `list` shows it")
+    _add_limits(limit_command)
+    limit_command.set_defaults(command=limit)
     list_command = commands.add_parser("list", help=show.__doc__)
     list_command.add_argument("--workload")
     list_command.set_defaults(command=show)
@@ -184,6 +269,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     migrate_command.add_argument(
         "--reviews-user", help="another one: may decide upon held answers (`mode: reviews`)"
+    )
+    migrate_command.add_argument(
+        "--operators-user",
+        action="append",
+        help="a person's user, or a role of several: may stop and restart workloads (`python -m edge.stops`)",
+    )
+    migrate_command.add_argument(
+        "--notifier-user", help="another one: may read the outbox and mark what was sent (`mode: notifier`)"
+    )
+    migrate_command.add_argument(
+        "--usage-user", help="another one: may load the usage ledger and close months (`isthmus usage`)"
+    )
+    migrate_command.add_argument(
+        "--usage-readers-user", help="another one: may read the usage ledger's sums by day"
     )
     migrate_command.set_defaults(command=make_tables)
     return parser

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
 
 from edge.config import EnvironmentFault
-from edge.connections import Acceptor, Connections
+from edge.connections import Acceptor, Connections, Sources
 from edge.protocol import protocol_class
 
 KEEP_ALIVE_S = 65
@@ -25,6 +26,10 @@ class Listener(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
         super().__init__(config)
         self.connections = connections
+        self.sources: dict[socket.socket, Sources] = {}
+        """By socket: from where it accepts connections. Others accept every address."""
+        self.contexts: dict[socket.socket, ssl.SSLContext] = {}
+        """By socket: its TLS context. Others have the listener's."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -40,7 +45,14 @@ class Listener(uvicorn.Server):
             return protocol_type(config=config, server_state=self.server_state, app_state=self.lifespan.state)
 
         accepting: Any = [
-            Acceptor(listening, self.connections, config.ssl, protocol) for listening in sockets or []
+            Acceptor(
+                listening,
+                self.connections,
+                self.contexts.get(listening, config.ssl),
+                protocol,
+                self.sources.get(listening),
+            )
+            for listening in sockets or []
         ]
         self.servers = accepting
         self.started = True

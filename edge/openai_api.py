@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse
 from edge import strict_json
 
 CHAT_PATH, COMPLETIONS_PATH = "/v1/chat/completions", "/v1/completions"
+MESSAGES_PATH, TOKENIZE_PATH = "/v1/messages", "/tokenize"
 
 _REASON_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 _TYPES = {
@@ -65,9 +66,11 @@ EXCEPTION_HANDLERS: Any = {Refusal: on_refusal, HTTPException: on_http_exception
 
 
 def _answer(request: Request, error: Refusal) -> JSONResponse:
-    request.state.exchange.code = error.code
+    exchange = request.state.exchange
+    exchange.code = error.code
     headers = error.headers | ({"www-authenticate": "Bearer"} if error.status == 401 else {})
-    return JSONResponse(error.body(), status_code=error.status, headers=headers)
+    body = exchange.error_body(error, exchange.request_id)
+    return JSONResponse(body, status_code=error.status, headers=headers)
 
 
 def check_fields(body: dict[str, Any], accepted: Set[str]) -> None:
@@ -83,24 +86,33 @@ def is_reason(value: object) -> TypeGuard[str]:
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
     """Read the request's body, at most `max_bytes`. Raises Refusal 413, 415 or 499."""
-    too_large = Refusal(413, "request_too_large", f"The body is larger than {max_bytes} bytes.")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Refusal(415, "unsupported_encoding", "Send the body without content-encoding.")
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
         raise Refusal(415, "unsupported_media_type", "Send the body as application/json.")
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > max_bytes:
-        raise too_large
+        raise _too_large(max_bytes, "body")
+    body = await read_at_most(request, max_bytes)
+    request.state.exchange.bytes_in = len(body)
+    return body
+
+
+async def read_at_most(request: Request, max_bytes: int, what: str = "body") -> bytes:
+    """Read a body of any type. `what`: how the refusal calls it. Raises Refusal 413 or 499."""
     body = bytearray()
     try:
         async for piece in request.stream():
             body += piece
             if len(body) > max_bytes:
-                raise too_large
+                raise _too_large(max_bytes, what)
     except ClientDisconnect:
         raise Refusal(499, "client_closed_request", "The client went away.") from None
-    request.state.exchange.bytes_in = len(body)
     return bytes(body)
+
+
+def _too_large(max_bytes: int, what: str) -> Refusal:
+    return Refusal(413, "request_too_large", f"The {what} is larger than {max_bytes} bytes.")
 
 
 def parse_object(body: bytes) -> dict[str, Any]:

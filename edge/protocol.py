@@ -77,7 +77,12 @@ class EdgeProtocol(Base):
         # The scope of each request starts as a copy of this.
         shown = tls.getpeercert(binary_form=True) if tls is not None else None
         self.client_revoked = lambda: self.clients.is_revoked(shown)
-        self.app_state = {**self.app_state, "client_names": names, "client_revoked": self.client_revoked}
+        self.app_state = {
+            **self.app_state,
+            "client_names": names,
+            "client_certificate": shown,
+            "client_revoked": self.client_revoked,
+        }
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.connection.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import Span
@@ -15,14 +16,27 @@ from edge.allowance.estimate import TOKENS_A_SECOND, answers_with_text, count_an
 from edge.callers import Caller
 from edge.deadlines import Deadline
 from edge.exchange import Exchange
+from edge.interfaces.writer import AnswerWriter, Head
+from edge.openai_api import Refusal
 from edge.routing import Unsent, Upstream, UpstreamCall
 from edge.usage_accounts import AccountKey, Accounts, cost
 
 if TYPE_CHECKING:
+    from edge.admission import Slot
+    from edge.answer_text import AnswerText
     from edge.confidence.answer_scoring import AnswerScorer
     from edge.routing import RoutedModel
     from edge.screening import Screen
     from edge.tasks import Task
+
+
+PROVIDERS = {
+    "onprem-vllm": "vllm",
+    "eks-vllm": "vllm",
+    "sagemaker": "aws.sagemaker",
+    "bedrock": "aws.bedrock",
+}
+"""`gen_ai.provider.name` by the target of a place."""
 
 
 @dataclass
@@ -36,8 +50,10 @@ class RequestContext:
     span: Span
     task: Task
     routed_model: RoutedModel
+    body: dict[str, Any]
+    """The request as the caller wrote it, for the form of the answer."""
     payload: dict[str, Any]
-    """The checked fields of the request, with the model name that the caller used."""
+    """The checked fields of the request in the form that is sent, with the model name that the caller used."""
     wants_usage: bool
     expected: tuple[int, int]
     """Estimated tokens of the prompt and the answer."""
@@ -46,12 +62,23 @@ class RequestContext:
     screen: Screen | None = None
     """Screening of request and answer. None: no screening applies."""
     reservation: Reservation = field(default_factory=Reservation)
+    slot: Slot | None = None
+    """The right to have the request at its endpoint. None: the endpoint has no limit."""
     call: UpstreamCall | None = None
     scorer: AnswerScorer | None = None
     """Scorer of the answer, if the workload wants a score."""
+    answer_text: AnswerText | None = None
+    """Collects the answer's text for a judge. None: the answer is not judged."""
     created: int = field(default_factory=lambda: int(time.time()))
     """Time of the request, in seconds since 1970."""
     _sent_at: float = 0.0
+    _has_begun: bool = False
+
+    @property
+    def is_for_own_model(self) -> bool:
+        """Whether no other model may answer: a line of a batch waits for its own, and an evaluation asks one model."""
+        return bool(self.exchange.batch) or self.caller.evaluates
+
     _settled: bool = False
 
     @property
@@ -59,26 +86,58 @@ class RequestContext:
         """The model's name for callers."""
         return self.routed_model.route.called
 
-    @property
-    def answer_id(self) -> str:
-        """The answer's id for the caller. It contains the request's id, so that log line and record can be found."""
-        return self.task.id_prefix + self.exchange.request_id
+    @cached_property
+    def head(self) -> Head:
+        """The gateway's own facts about the answer. The id contains the request's, so that log line and record can be
+        found.
+        """
+        answer_id = self.task.id_prefix + self.exchange.request_id
+        return Head(answer_id, self.created, self.called, self.exchange)
+
+    def writer(self) -> AnswerWriter:
+        """The writer of the answer in the caller's form."""
+        return self.task.writer(self.body, self.head)
 
     async def offer(
         self, upstream: Upstream, body: bytes, headers: dict[str, str], *, fresh: bool
     ) -> UpstreamCall:
         """Send the request to an upstream and wait for the first bytes. Failures other than Unsent are accounted."""
         self.exchange.attempts = (self.exchange.attempts or 0) + 1
-        self.exchange.endpoint = upstream.endpoint.name
-        self.call = call = UpstreamCall(upstream)
+        self.exchange.endpoint, self.exchange.replica = upstream.endpoint.name, upstream.replica.address
+        self.exchange.provider = PROVIDERS.get(upstream.place.target or "", "")
+        if self.slot is not None:
+            self.slot.move(upstream.endpoint)
+        self.call = call = UpstreamCall(upstream, uses_gpu=self.task.is_charged)
         self._sent_at = time.monotonic()
         try:
-            await call.send(self.task.path, body, headers, fresh=fresh)
+            await call.send(self.task.sent_to, body, headers, fresh=fresh)
         except Unsent:
             self.call = None
             await call.close()
             raise
         return call
+
+    def note_first_event(self) -> None:
+        """Note that the first event of a stream arrived."""
+        window = self.call.upstream.endpoint.window if self.call is not None else None
+        if window is not None and not self._has_begun:
+            window.first_token(time.monotonic() - self._sent_at)
+        self._has_begun = True
+
+    def note_answer(self) -> None:
+        """Note that the model has generated something. A tokenizer's answer says nothing of the model."""
+        if self.call is not None and self.task.is_charged:
+            self.call.upstream.note_answer()
+
+    async def leave_for_fallback(self, refusal: Refusal) -> None:
+        """End the call of the model that refused. Another model may serve the request."""
+        if self.slot is not None:
+            self.slot.release(served=False)
+            self.slot = None
+        if self.call is not None:
+            await self.call.close()
+            self.call = None
+        self.exchange.fallback = refusal.code
 
     def score_with(self, scorer: AnswerScorer | None) -> None:
         """Set the scorer. Until the answer ends, the record states that it has no score."""
@@ -91,6 +150,8 @@ class RequestContext:
         if self._settled:
             return
         self._settled = True
+        if self.slot is not None:
+            self.slot.release(served=self.call is not None and not self.call.declined)
         if self.call is None:  # no upstream accepted the request
             self.reservation.settle(0, 0.0)
             return
@@ -98,13 +159,14 @@ class RequestContext:
         prompt, completion = exchange.prompt_tokens, exchange.completion_tokens
         if self.call.declined:
             prompt = completion = 0
+        cached = min(exchange.cached_tokens or 0, prompt or 0)
         prompt = self.expected[0] if prompt is None else prompt
         completion = self._unknown_completion() if completion is None else completion
         exchange.gpu_seconds, exchange.usd = _round_cost(
-            cost(upstream.place, self.call.share_s(), prompt, completion)
+            cost(upstream.place, self.call.gpu_seconds(), prompt, completion, cached)
         )
         self.reservation.settle(prompt + completion, exchange.usd or 0.0)
-        if accounts is not None:
+        if accounts is not None and not self.caller.evaluates:
             whose = AccountKey(self.caller.team, self.caller.workload, self.called, exchange.endpoint)
             accounts.add(whose, prompt, completion, exchange.gpu_seconds or 0.0, exchange.usd or 0.0)
 

@@ -127,13 +127,23 @@ HARMLESS = frozenset(Harmless.__annotations__)
 VLLM_FIELDS = frozenset([*VllmFields.__annotations__, "chat_template_kwargs"])
 
 
-def validated(adapter: TypeAdapter[Any], body: dict[str, Any]) -> dict[str, Any]:
-    """The request without null fields and harmless fields. Raises Refusal 400."""
+def parsed(
+    adapter: TypeAdapter[Any], body: dict[str, Any], hints: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The request without null fields. Raises Refusal 400.
+
+    `hints`: a sentence about a field that an error names, without its full stop.
+    """
     try:
         request = adapter.validate_python(body)
     except ValidationError as error:
-        raise _refusal(error, body) from None
-    fields = {name: value for name, value in request.items() if value is not None and name not in HARMLESS}
+        raise _refusal(error, body, _HINTS if hints is None else hints) from None
+    return {name: value for name, value in request.items() if value is not None}
+
+
+def validated(adapter: TypeAdapter[Any], body: dict[str, Any]) -> dict[str, Any]:
+    """The request without null fields and harmless fields. Raises Refusal 400."""
+    fields = {name: value for name, value in parsed(adapter, body).items() if name not in HARMLESS}
     if "stream_options" in fields and not fields.get("stream"):
         raise bad_request("invalid_stream_options", "The field 'stream_options' needs 'stream': true.")
     for place, schema in _schemas(fields):
@@ -216,7 +226,7 @@ _REASONS = {
 }
 
 
-def _refusal(error: ValidationError, body: dict[str, Any]) -> Refusal:
+def _refusal(error: ValidationError, body: dict[str, Any], hints: Mapping[str, str]) -> Refusal:
     """The error for the caller, which names the first invalid field. It does not quote the value, because clients
     log errors.
     """
@@ -227,7 +237,7 @@ def _refusal(error: ValidationError, body: dict[str, Any]) -> Refusal:
     )
     path, kind = _path(first, body), first["type"]
     reason = _REASONS.get(kind) or _sentence(first["msg"])
-    return bad_request(_code(path, kind), f"The field {_written(path)!r} {reason}.{_hint(path)}")
+    return bad_request(_code(path, kind), f"The field {_written(path)!r} {reason}.{_hint(path, hints)}")
 
 
 def _written(path: list[str | int]) -> str:
@@ -287,7 +297,7 @@ _HINTS = {
 }
 
 
-def _hint(path: list[str | int]) -> str:
+def _hint(path: list[str | int], hints: Mapping[str, str]) -> str:
     field = path[2] if len(path) > 2 and path[0] == "messages" else path[0] if path else ""
-    hint = _HINTS.get(str(field))
+    hint = hints.get(str(field))
     return f" {hint}." if hint else ""

@@ -1,12 +1,12 @@
-"""Ends a stream when the caller's key or certificate is revoked."""
+"""Ends a stream when the caller's key or certificate is revoked, or its workload is stopped."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
 
-from edge import sse
 from edge.callers import Identify
+from edge.interfaces.writer import Mark, StreamPart
 from edge.openai_api import Refusal
 from edge.request_context import RequestContext
 
@@ -16,23 +16,23 @@ LOOK_S = 5.0
 
 
 async def while_allowed(
-    pieces: AsyncIterator[bytes], context: RequestContext, identify: Identify
-) -> AsyncIterator[bytes]:
-    """The pieces of a stream. If the caller's access is revoked, an error replaces the next piece and the stream
-    ends.
+    parts: AsyncIterator[StreamPart], context: RequestContext, identify: Identify
+) -> AsyncIterator[StreamPart]:
+    """The parts of a stream. Raises Refusal in place of the next part if the caller's access is revoked, or the request
+    was cut.
 
     If the key store does not answer, running streams continue, while new requests are refused.
     """
     looked = time.monotonic()
-    async for piece in pieces:
-        if time.monotonic() - looked >= LOOK_S and not context.exchange.ended:
+    async for part in parts:
+        if time.monotonic() - looked >= LOOK_S and part is not Mark.END:
             looked = time.monotonic()
             try:
                 await identify.caller(context.request)
             except Refusal as refusal:
                 # A token that expires meanwhile was valid for this request, which its own time limit ends.
                 if refusal.status in (401, 403) and refusal.code != "expired_token":
-                    context.exchange.code, context.exchange.ended = refusal.code, True
-                    yield sse.event(refusal.body())
-                    return
-        yield piece
+                    raise
+        if context.deadline.was_cut and part is not Mark.END:
+            raise context.deadline.refusal()  # a stopped workload's text must not go on while events are there
+        yield part

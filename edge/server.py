@@ -7,8 +7,8 @@ import gc
 import signal
 from typing import Any
 
-from edge.config import GatewayConfig, ReviewsConfig, SidecarConfig, TranslatorConfig
-from edge.connections import Connections, affordable_connections
+from edge.config import ChatConfig, GatewayConfig, ReviewsConfig, SidecarConfig, TranslatorConfig
+from edge.connections import Connections, Sources, affordable_connections
 from edge.journal import Journal, quiet_libraries, write_line
 from edge.listeners import Listener, bind, health_listener, listener, loop_factory
 from edge.metrics import Metrics
@@ -22,7 +22,7 @@ POLL_S = 1.0
 LAST_WORDS_S = 3
 
 
-Served = GatewayConfig | ReviewsConfig | SidecarConfig | TranslatorConfig
+Served = ChatConfig | GatewayConfig | ReviewsConfig | SidecarConfig | TranslatorConfig
 
 
 def run(config: Served, reloading: Reloading) -> None:
@@ -40,6 +40,10 @@ def _make_service(config: Served, state: State) -> Service:
         from edge.gateway import Gateway
 
         return Gateway(config, state).service()
+    if isinstance(config, ChatConfig):
+        from edge.chats.proxy import ChatProxy
+
+        return ChatProxy(config, state).service()
     if isinstance(config, SidecarConfig):
         from edge.sidecar import Sidecar
 
@@ -47,24 +51,44 @@ def _make_service(config: Served, state: State) -> Service:
     if isinstance(config, ReviewsConfig):
         from edge.reviews.service import ReviewsService
 
-        return ReviewsService(config, state).service()
+        reviews = ReviewsService(config, state)
+        if config.desk is None:
+            return reviews.service()
+        from edge.desk.service import with_desk
+
+        return with_desk(reviews, config, state)
     from edge.translator import Translator  # imports LiteLLM, which only the translator's image contains
 
     return Translator(config, state).service()
 
 
 async def _serve(config: Served, reloading: Reloading) -> None:
-    state = State(Metrics(config.data_class))
+    workloads = config.workloads if isinstance(config, GatewayConfig) else []
+    state = State(Metrics(config.data_class, [workload.slo for workload in workloads if workload.slo]))
     tls = RenewableServerContext(config.listen)
+    desk = config.desk.listen if isinstance(config, ReviewsConfig) and config.desk is not None else None
+    desk_tls = RenewableServerContext(desk) if desk is not None else None
+    state.is_revoked = (
+        tls.is_revoked
+        if desk_tls is None
+        else lambda shown: tls.is_revoked(shown) or desk_tls.is_revoked(shown)
+    )
     service = _make_service(config, state)
     # Exclude all existing objects from garbage collection, which would delay requests by 25 ms or more.
     gc.freeze()
     main = _main_listener(config, service, state, tls)
     health = health_listener(health_application(service, state))
-    main_socket = bind(config.listen.host, config.listen.port, "listen.port")
+    main_sockets = [bind(config.listen.host, config.listen.port, "listen.port")]
+    if isinstance(config, GatewayConfig) and config.access is not None:
+        main_sockets.append(bind(config.listen.host, config.access.port, "access.port"))
+        main.sources[main_sockets[1]] = Sources(config.access.source_ranges, state.metrics.refused_address)
+    if desk is not None and desk_tls is not None:
+        main_sockets.append(bind(desk.host, desk.port, "desk.listen.port"))
+        main.contexts[main_sockets[1]] = desk_tls.context
+        service.watches.append(desk_tls.watch)
     health_socket = bind(config.health.host, config.health.port, "health.port")
     stop = _stop_signal(reloading)
-    main_task = asyncio.create_task(main.serve(sockets=[main_socket]))
+    main_task = asyncio.create_task(main.serve(sockets=main_sockets))
     health_task = asyncio.create_task(health.serve(sockets=[health_socket]))
     watching = [asyncio.create_task(_watch(config, [tls.watch, *service.watches]))]
     watching += [asyncio.create_task(work()) for work in service.background]
@@ -92,8 +116,10 @@ def _main_listener(config: Served, service: Service, state: State, tls: Renewabl
         state.metrics.refused_client()
         write_line("client_refused", mode=config.mode, **{"class": config.data_class})
 
-    # Gateway and review service identify each caller, so any client with a certificate of their CA may connect.
-    allowed = None if isinstance(config, (GatewayConfig, ReviewsConfig)) else config.allowed_clients
+    # Gateway and review service identify each caller, so any client with a certificate of their CA may connect. The
+    # chat's proxy identifies each person.
+    by_caller = isinstance(config, (ChatConfig, GatewayConfig, ReviewsConfig))
+    allowed = None if by_caller else config.allowed_clients
     journal = Journal(
         service.app,
         mode=config.mode,
@@ -101,11 +127,12 @@ def _main_listener(config: Served, service: Service, state: State, tls: Renewabl
         metrics=state.metrics,
         paths=service.paths,
     )
+    state.app = journal
     most = affordable_connections(config.limits.max_connections)
     return listener(
         journal,
         Connections(most, min(config.limits.max_connections_per_client, most * 3 // 4)),
-        http=protocol_class(allowed, count_refused, lambda: state.draining, tls.is_revoked),
+        http=protocol_class(allowed, count_refused, lambda: state.draining, state.is_revoked),
         ssl_certfile=str(config.listen.certificate),
         ssl_context_factory=lambda _config, _default: tls.context,
         timeout_graceful_shutdown=int(config.limits.drain_s + LAST_WORDS_S + 1),

@@ -25,6 +25,10 @@ class State:
     metrics: Metrics
     running: set[Deadline] = field(default_factory=set)
     draining: bool = False
+    app: ASGIApp | None = None
+    """The application with its journal, as the listener serves it. Background work sends requests to it."""
+    is_revoked: Callable[[bytes | None], bool] = lambda certificate: False
+    """Whether a client's certificate (DER) is revoked now."""
 
 
 @dataclass

@@ -10,14 +10,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route as HttpRoute
 
 from edge.config import SidecarConfig
-from edge.deadlines import Deadline, Relay, while_connected
-from edge.openai_api import CHAT_PATH, COMPLETIONS_PATH, read_body
+from edge.deadlines import Deadline, Relay, allowed_s, while_connected
+from edge.openai_api import CHAT_PATH, COMPLETIONS_PATH, TOKENIZE_PATH, read_body
 from edge.service import Service, State, application
 from edge.tracing import trace_header
 from edge.upstream import BROKEN, UNANSWERED, Client, is_broken, plain_headers, refusal_of
 
 # vLLM serves more on the same port: loading adapters, sleeping, resetting caches, calling its workers.
-POST_PATHS = (CHAT_PATH, COMPLETIONS_PATH, "/v1/embeddings", "/v1/rerank")
+POST_PATHS = (CHAT_PATH, COMPLETIONS_PATH, "/v1/embeddings", "/v1/rerank", TOKENIZE_PATH)
 # The gateway reads health and queue length, and sends each request to the least busy server.
 GET_PATHS = ("/v1/models", "/health", "/metrics")
 
@@ -44,7 +44,7 @@ class Sidecar:
 
     async def forward(self, request: Request) -> Response:
         """Forward one request, and relay the answer as it arrives."""
-        deadline = Deadline(self._limits.request_timeout_s, self._state.running)
+        deadline = Deadline(allowed_s(request, self._limits.request_timeout_s), self._state.running)
         handed_over = False
         try:
             body = None

@@ -6,6 +6,8 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+from edge import strict_json
+
 DONE = b"data: [DONE]\n\n"
 DONE_DATA = b"[DONE]"
 MAX_EVENT_BYTES = 8 * 1024 * 1024
@@ -38,10 +40,11 @@ async def events(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
                 data = []
 
 
-def event(value: Any) -> bytes:
-    """One event with a value as JSON."""
-    return (
-        b"data: "
-        + json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-        + b"\n\n"
-    )
+def event(value: Any, name: str = "") -> bytes:
+    """One event with a value as JSON, and with a name if the interface names its events."""
+    head = f"event: {name}\n".encode() if name else b""
+    try:
+        data = strict_json.dump(value)
+    except ValueError:  # half of a surrogate pair, or an infinite number
+        data = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return head + b"data: " + data + b"\n\n"

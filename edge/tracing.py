@@ -1,7 +1,8 @@
 """Traces: forwards a caller's `traceparent`, and sends a span for each request if a collector is configured.
 
-A span contains names, numbers and codes of the journal's line. Other trace headers are dropped, because
-`tracestate` and `baggage` are free text.
+A span follows OpenTelemetry's GenAI conventions (version 1.44 of the semantic conventions) without their fields for
+content: it has names, numbers and codes only. Other trace headers are dropped, because `tracestate` and `baggage` are
+free text.
 """
 
 from __future__ import annotations
@@ -42,10 +43,17 @@ class Tracing:
         self._provider = None if config.traces is None else _provider(config, config.traces)
         self._tracer: Tracer = self._provider.get_tracer("isthmus.edge") if self._provider else NoOpTracer()
 
-    def start(self, request: Request) -> Span:
-        """Start the span of a request, as a child of the caller's span."""
+    def start(self, request: Request, operation: str, model: str) -> Span:
+        """Start the span of a request, as a child of the caller's span. `model`: its name for callers."""
         context = _W3C.extract(trace_header(request))
-        return self._tracer.start_span(f"POST {request.scope['path']}", context, kind=SpanKind.SERVER)
+        attributes = {
+            "gen_ai.operation.name": operation,
+            "gen_ai.request.model": model,
+            "http.route": request.scope["path"],
+        }
+        return self._tracer.start_span(
+            f"{operation} {model}", context, kind=SpanKind.SERVER, attributes=attributes
+        )
 
     def headers(self, span: Span) -> dict[str, str]:
         """The trace header for the upstream: this span as the parent, or the caller's span if the gateway creates
@@ -58,18 +66,24 @@ class Tracing:
 
     def end(self, span: Span, exchange: Exchange) -> None:
         """Add the outcome of the request to its span, and end the span."""
-        for key in ("team", "workload", "model", "endpoint", "variant", "code"):
+        for key in ("team", "workload", "model", "endpoint", "variant", "fallback", "code"):
             if value := getattr(exchange, key):
                 span.set_attribute(f"isthmus.{key}", value)
-        counts = {
+        values = {
             "http.response.status_code": exchange.status or None,
+            "error.type": exchange.code if exchange.code != "ok" else None,
+            "gen_ai.provider.name": exchange.provider or None,
+            "gen_ai.request.stream": exchange.stream,
+            "gen_ai.response.model": exchange.model if exchange.code == "ok" else None,
+            "gen_ai.response.time_to_first_chunk": exchange.first_token_s,
             "gen_ai.usage.input_tokens": exchange.prompt_tokens,
             "gen_ai.usage.output_tokens": exchange.completion_tokens,
             "isthmus.gpu_seconds": exchange.gpu_seconds,
             "isthmus.usd": exchange.usd,
             "isthmus.attempts": exchange.attempts,
+            "isthmus.queued_s": exchange.queued_s,
         }
-        for key, value in counts.items():
+        for key, value in values.items():
             if value is not None:
                 span.set_attribute(key, value)
         if exchange.code != "ok":

@@ -22,7 +22,7 @@ from starlette.routing import Route as HttpRoute
 from edge import sse
 from edge.chat import check_chat
 from edge.config import BedrockModel, ConfigError, Outbound, TranslatorConfig
-from edge.deadlines import Deadline, Relay, while_connected
+from edge.deadlines import Deadline, Relay, allowed_s, while_connected
 from edge.exchange import Exchange
 from edge.openai_api import CHAT_PATH, Refusal, parse_object, read_body
 from edge.providers import (
@@ -157,7 +157,7 @@ class Translator:
     async def chat(self, request: Request) -> Response:
         """Serve one chat completion, whole or as a stream."""
         exchange: Exchange = request.state.exchange
-        deadline = Deadline(self._limits.request_timeout_s, self._state.running)
+        deadline = Deadline(allowed_s(request, self._limits.request_timeout_s), self._state.running)
         handed_over = False
         try:
             raw = await deadline.wait(read_body(request, self._limits.max_body_bytes))
@@ -167,7 +167,7 @@ class Translator:
                 raise Refusal(404, "model_not_found", "This translator has no model of this name.")
             exchange.workload = model.name
             stream = exchange.stream = chat.get("stream", False)
-            arguments = self._arguments(chat, model)
+            arguments = self._arguments(chat, model) | {"timeout": deadline.left_s}
             async with while_connected(request.receive):
                 answer = await deadline.wait(self._call(arguments, model))
             if not stream:
@@ -208,7 +208,6 @@ class Translator:
             **litellm_address(model, stream=chat.get("stream", False)),
             "messages": _mark_for_guardrail(chat["messages"]) if guardrail else chat["messages"],
             "stream": chat.get("stream", False),
-            "timeout": self._limits.request_timeout_s,
             "num_retries": 0,
             "max_retries": 0,
         }

@@ -25,8 +25,11 @@ SILENT_S = 6
 class AiohttpTransport(httpx.AsyncBaseTransport):
     """A pool of connections. It keeps no cookies, follows no redirects, and sends a POST only once."""
 
-    def __init__(self, verify: ssl.SSLContext | bool, limits: httpx.Limits) -> None:
-        self._verify, self._limits = verify, limits
+    def __init__(
+        self, verify: ssl.SSLContext | bool, limits: httpx.Limits, *, passes_cookies: bool = False
+    ) -> None:
+        """`passes_cookies`: whether responses keep the cookies that the server sets."""
+        self._verify, self._limits, self._passes_cookies = verify, limits, passes_cookies
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -44,7 +47,11 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 ),
                 server_hostname=request.extensions.get("sni_hostname"),
             )
-        headers = [(name, value) for name, value in response.raw_headers if name.lower() != b"set-cookie"]
+        headers = [
+            (name, value)
+            for name, value in response.raw_headers
+            if self._passes_cookies or name.lower() != b"set-cookie"
+        ]
         return httpx.Response(
             response.status, headers=headers, stream=_Body(request, response), request=request
         )

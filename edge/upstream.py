@@ -32,10 +32,13 @@ class Client:
     httpx's own client checks all of these in any case, which takes an eighth of the edge's time for a request.
     """
 
-    def __init__(self, limits: Limits, verify: ssl.SSLContext | bool) -> None:
+    def __init__(
+        self, limits: Limits, verify: ssl.SSLContext | bool, *, passes_cookies: bool = False
+    ) -> None:
+        """`passes_cookies`: whether responses keep the cookies that the server sets."""
         short = limits.connect_timeout_s
         self._timeout = httpx.Timeout(limits.request_timeout_s, connect=short, pool=short).as_dict()
-        self._transport = AiohttpTransport(verify, _POOL)
+        self._transport = AiohttpTransport(verify, _POOL, passes_cookies=passes_cookies)
 
     async def send(
         self,

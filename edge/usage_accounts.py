@@ -6,6 +6,7 @@ loses the last second of them.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import defaultdict
 from typing import NamedTuple
@@ -46,6 +47,7 @@ class Accounts:
     def __init__(self, database: Database, data_class: str, site: str) -> None:
         self._database, self._class, self._site = database, data_class, site
         self._sums: defaultdict[AccountKey, list[float]] = defaultdict(lambda: [0, 0, 0, 0.0, 0.0])
+        self._writing = asyncio.Lock()
 
     def add(self, key: AccountKey, prompt: int, completion: int, gpu_seconds: float, usd: float) -> None:
         """Add one request. Values are limited, because one value that the column cannot hold would block all sums."""
@@ -55,6 +57,10 @@ class Accounts:
 
     async def flush(self) -> None:
         """Write the sums to the database. Raises DatabaseDown; then the sums are kept for the next time."""
+        async with self._writing:
+            await self._write()
+
+    async def _write(self) -> None:
         if not self._sums:
             return
         sums_by_key, self._sums = self._sums, defaultdict(lambda: [0, 0, 0, 0.0, 0.0])
@@ -70,12 +76,18 @@ class Accounts:
             raise
 
 
-def cost(place: Place, share_s: float, prompt: int, completion: int) -> tuple[float | None, float | None]:
-    """GPU-seconds and USD of a request. None: the place has no number of GPUs, or no price."""
-    gpu_seconds = None if place.gpus is None else share_s * place.gpus
+def cost(
+    place: Place, gpu_seconds: float | None, prompt: int, completion: int, cached: int = 0
+) -> tuple[float | None, float | None]:
+    """GPU-seconds and USD of a request. None: the place has no number of GPUs, or no price.
+
+    `cached`: tokens of the prompt that the provider's cache had.
+    """
     if place.usd_per_million_tokens is not None:
         price = place.usd_per_million_tokens
-        return gpu_seconds, (prompt * price.prompt + completion * price.completion) / 1e6
+        usd = (prompt - cached) * price.prompt + completion * price.completion
+        usd += cached * (price.prompt if price.cached is None else price.cached)
+        return gpu_seconds, usd / 1e6
     if place.usd_per_gpu_hour is not None and gpu_seconds is not None:
         return gpu_seconds, gpu_seconds / 3600 * place.usd_per_gpu_hour
     return gpu_seconds, None

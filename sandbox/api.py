@@ -7,7 +7,7 @@ it. After an interrupted call the next `up` repairs the sandbox, and `down` remo
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -113,21 +113,24 @@ def shell(home: Path | str | None = None) -> str:
 def serve(
     stack: str,
     clusters: Mapping[str, KubeClient],
+    regions: Collection[str] = (),
     *,
     home: Path | str | None = None,
     progress: Progress | None = None,
+    metrics: bool = False,
 ) -> Platform:
-    """Run what stands in the clusters of a stack as processes of this machine, with a small language model.
+    """Run what stands in the clusters of a stack, and on Fargate in these regions, as processes of this machine.
 
-    A platform that runs already is ended first. Returns once everything is ready.
+    Small models answer for the stack's own. A platform that runs already is ended first. `metrics`: a Prometheus for
+    each site and an Alertmanager run beside it. Returns once everything is ready.
 
     Raises:
-        EnvironmentFault: the sandbox or the stack is not up, or a part does not start.
+        EnvironmentFault: the sandbox or the stack is not up, a part does not start, or `metrics` lacks its programs.
     """
     report = progress or (lambda _: None)
     sandbox_home = Home.at(home)
     with _sandbox_lock(sandbox_home, report):
-        return _serving.serve(sandbox_home, stack, clusters, report)
+        return _serving.serve(sandbox_home, stack, clusters, regions, report, metrics=metrics)
 
 
 def stop_serving(home: Path | str | None = None, *, progress: Progress | None = None) -> None:

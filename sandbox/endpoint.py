@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -21,6 +22,20 @@ from sandbox.home import Home
 NAME = "aws-endpoint"
 ROOT = Path(__file__).resolve().parents[1]
 """The checkout: `sandbox` is importable from there."""
+
+
+def client(service: str, url: str, region: str) -> Any:
+    """A client of one of its services, in the default account."""
+    import boto3
+
+    create: Any = boto3.client
+    return create(
+        service,
+        endpoint_url=url,
+        region_name=region,
+        aws_access_key_id="sandbox",
+        aws_secret_access_key="sandbox",  # noqa: S106
+    )
 
 
 def address(port: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from isthmus.core.errors import EnvironmentFault
@@ -13,7 +14,7 @@ from sandbox.cluster import initial_objects
 from sandbox.cluster.kwok import COMPONENTS
 from sandbox.cluster.sites import OnPremSite
 from sandbox.home import Home
-from sandbox.local import serving, supervisor
+from sandbox.local import alert_inbox, serving, supervisor
 from sandbox.tools import find_tools
 
 CLUSTER_PROCESSES = (*COMPONENTS, operator_processes.NAME)
@@ -75,6 +76,14 @@ class LocalStatus:
 
     stack: str
     processes: list[LocalProcess]
+    prometheus: dict[str, str] = field(default_factory=dict)
+    """URL of each site's Prometheus; none without `serve --metrics`."""
+    alertmanager: str = ""
+    """URL of Alertmanager; empty: it does not run."""
+    alerts: str = ""
+    """File with the alerts that came, a line of JSON each; empty without Alertmanager."""
+    firing: list[dict[str, str]] = field(default_factory=list)
+    """Labels of the alerts that came and have not ended."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +140,15 @@ def _local_status(home: Home) -> LocalStatus | None:
             LocalProcess(state.name, state.is_running, state.restarts, state.ended, state.log)
             for state in states
         ],
+        dict(platform.prometheus),
+        platform.alertmanager,
+        platform.alerts,
+        [
+            notice.labels
+            for notice in alert_inbox.still_firing(alert_inbox.read_notices(Path(platform.alerts)))
+        ]
+        if platform.alerts
+        else [],
     )
 
 

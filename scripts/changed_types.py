@@ -13,7 +13,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("isthmus", "policies", "components", "stacks", "sandbox", "edge", "tests", "bench", "scripts")
+FOLDERS = (
+    "isthmus",
+    "policies",
+    "components",
+    "stacks",
+    "sandbox",
+    "edge",
+    "trainer",
+    "tests",
+    "bench",
+    "scripts",
+)
 SETTINGS = {"pyproject.toml", "requirements.lock"}
 """Files that decide about the types of every other file."""
 

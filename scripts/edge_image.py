@@ -1,4 +1,4 @@
-"""Builds the edge's three images with buildah, and writes an SBOM (CycloneDX) of each.
+"""Builds the edge's five images with buildah, and writes an SBOM (CycloneDX) of each.
 
     python -m scripts.edge_image [TARGET ...] [--base IMAGE@sha256:…] [-o FOLDER]
 
@@ -21,11 +21,13 @@ from isthmus.core.errors import EnvironmentFault, IsthmusError
 from sandbox.toolchain import cache
 
 ROOT = Path(__file__).resolve().parents[1]
-TARGETS = ("edge", "translator", "detector")
+TARGETS = ("edge", "translator", "detector", "notifier", "evaluator")
 LOCKS = {
     "edge": "requirements.lock",
     "translator": "translator-requirements.lock",
     "detector": "detector-requirements.lock",
+    "notifier": "notifier-requirements.lock",
+    "evaluator": "evaluator-requirements.lock",
 }
 """Files under `edge/` with the Python packages of each target."""
 DEBIAN = "bookworm"

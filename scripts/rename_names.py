@@ -36,7 +36,18 @@ FILLERS = frozenset(
     sides answered wanted stated known seen taken named called whole rest here there what who which way ways word words
     thing things anybody nobody both other it""".split()  # noqa: SIM905
 )
-FOLDERS = ("isthmus", "components", "policies", "sandbox", "edge", "stacks", "tests", "bench", "scripts")
+FOLDERS = (
+    "isthmus",
+    "components",
+    "policies",
+    "sandbox",
+    "edge",
+    "trainer",
+    "stacks",
+    "tests",
+    "bench",
+    "scripts",
+)
 Position = tuple[int, int]
 
 

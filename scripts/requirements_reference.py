@@ -30,8 +30,11 @@ _MANY = 12
 def page() -> str:
     """The text of the page: a section for each part of the file, from the outside in."""
     body = json_schemas.schema("requirements")
-    blocks = [HEAD]
+    blocks, described = [HEAD], dict[str, str]()
     for path, title in _sections(body):
+        if described.setdefault(title, path) != path:
+            blocks.append(f"## `{path}`\n\nThe keys of `{described[title]}`.\n")
+            continue
         part = json_schemas.parts(body)[title]
         required = part.get("required", [])
         heading = f"## `{path}`" if path else "## The file"

@@ -137,6 +137,7 @@ SLOW = (
     "tests/reports/test_network_diagram.py",
     "tests/reports/test_comparison_page_browser.py",
     "tests/reports/test_preview_page_browser.py",
+    "tests/reports/test_reconciliation_page_browser.py",
     "tests/reports/test_preview_reports.py",
     "tests/stacks/test_lock.py",
     "tests/stacks/test_own_resources.py",
@@ -147,6 +148,8 @@ SLOW = (
     "tests/planning/test_ways_out_enumerated.py",
     "tests/blueprints/test_generated_requirements.py",
     "tests/discovery/test_usage_exports.py",
+    "tests/usage/bills/test_month.py",
+    "tests/usage/bills/test_reading.py",
 )
 """Files whose tests take seconds each for another reason: not for every save either."""
 TOGETHER = {

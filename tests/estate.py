@@ -141,6 +141,11 @@ MORE: dict[str, Any] = {
             **{"model": "Qwen/Qwen3-8B", "precision": "bf16", "replicas": 2, "gpus": 2},
             "weights": {"uri": "s3://bank-weights/qwen3-8b/", "digest": "sha256:" + "d" * 64},
             "sagemaker": {"instance_type": "ml.g6e.2xlarge"},
+            # The workload that overflows to it has a budget in USD.
+            "cost": {
+                "usd_per_million_tokens": {"prompt": 0.4, "completion": 1.2},
+                **{"source": "made up for tests", "as_of": "2026-12-01"},
+            },
         },
     ],
 }

@@ -123,8 +123,10 @@ def plain(resource: Resource) -> Any:
 
 
 def without_digests(text: str) -> str:
-    """A gateway's configuration without those, and without the ends of names that follow from its text."""
-    text = re.sub(r"\\n *model_digest: sha256:[0-9a-f]{64}", "", text)
+    """A gateway's configuration without what a release decides (digests, requests at once), and without the ends of
+    names that follow from its text.
+    """
+    text = re.sub(r"\\n *(model_digest: sha256:[0-9a-f]{64}|(concurrency|replicas): [0-9]+)", "", text)
     return re.sub(r"(gateway-config-|policy: config-)[0-9a-f]+", r"\1*", text)
 
 

@@ -17,12 +17,14 @@ TURNS = (
         "tests/sandbox/test_estate_up.py",
         "tests/sandbox/test_serving_up.py",
         "tests/planning/test_explanation.py",
+        "tests/local/test_desk_serving.py",
     ),
     (
         "tests/sandbox/test_readme.py",
         "tests/sandbox/test_pools_up.py",
         "tests/sandbox/test_blueprints_up.py",
         "tests/edge/test_detector_load.py",
+        "tests/edge/test_replica_faults.py",
     ),
     (
         "tests/sandbox/test_set_back_up.py",
@@ -37,12 +39,14 @@ TURNS = (
         "tests/sandbox/test_cloud_managed_up.py",
         "tests/sandbox/test_kept_and_imported.py",
         "tests/aws_sandbox/test_types.py",
+        "tests/edge/desk/test_planted.py",
     ),
     (
         "tests/components/test_images_run.py",
         "tests/cli/test_images.py",
         "tests/cli/test_images_resolving.py",
         "tests/engine/test_aws_types.py",
+        "tests/alerting/test_real_alerts.py",
     ),
     (
         "tests/sandbox/test_people_up.py",

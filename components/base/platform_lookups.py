@@ -88,6 +88,18 @@ def shared_arguments(platform: Platform, certificate_secret: str | None) -> dict
     return shared
 
 
+def scaling_arguments(platform: Platform, gateway: Gateway) -> dict[str, Any]:
+    """Of `InferenceGatewayArgs` and `TranslatorSettings`: how KEDA scales them. Empty if it does not."""
+    if gateway.max_replicas is None:
+        return {}
+    scaling = {
+        "max_replicas": gateway.max_replicas,
+        "prometheus_url": platform.monitoring.prometheus_url,
+        "authentication": gateway.metrics_authentication,
+    }
+    return {"scaling": {key: value for key, value in scaling.items() if value is not None}}
+
+
 def region_at(platform: Platform, name: str) -> str:
     region = platform.site(name).region
     if not region:

@@ -8,10 +8,26 @@ from components.cluster.objects import common_labels, create_admission_policy
 from isthmus.contracts.reference.admission import (
     CLASS_PREFIX,
     RESTRICTED_PREFIX,
+    OutsideService,
     admission_policies,
     class_policies,
 )
 from isthmus.core.errors import InputError
+
+
+class OpenedService(TypedDict):
+    """A Service that opens a class's gateway to callers outside the cluster."""
+
+    namespace: str
+    """Namespace of the gateway."""
+    name: str
+    """Name of the Service."""
+    source_ranges: list[str]
+    """Ranges of the callers. The Service may name fewer."""
+    selector: dict[str, str]
+    """Labels of the gateway's pods."""
+    annotations: NotRequired[dict[str, str]]
+    """All its annotations for load balancers of clouds."""
 
 
 class AdmissionGuardArgs(TypedDict):
@@ -23,6 +39,8 @@ class AdmissionGuardArgs(TypedDict):
     """Users who may open shells in restricted and confidential pods during an emergency access. Absent: nobody."""
     routed_classes: NotRequired[list[str]]
     """Classes with a router, whose proxies may use an image by tag (default none)."""
+    outside: NotRequired[list[OpenedService]]
+    """Services that open a gateway to callers outside the cluster. Absent: no Service leaves the cluster."""
 
 
 class AdmissionGuard(pulumi.ComponentResource):
@@ -53,7 +71,7 @@ class AdmissionGuard(pulumi.ComponentResource):
         names += [
             self._policy(name, topic, f"{CLASS_PREFIX}-{topic}", spec)
             for topic, spec in class_policies(
-                args.get("emergency_users", []), args.get("routed_classes", [])
+                args.get("emergency_users", []), args.get("routed_classes", []), _outside(args)
             ).items()
         ]
         self.policies = pulumi.Output.from_input(names)
@@ -62,3 +80,16 @@ class AdmissionGuard(pulumi.ComponentResource):
     def _policy(self, name: str, shape: str, policy_name: str, spec: Any) -> str:
         create_admission_policy(f"{name}-{shape}", policy_name, common_labels(RESTRICTED_PREFIX), spec, self)
         return policy_name
+
+
+def _outside(args: AdmissionGuardArgs) -> list[OutsideService]:
+    return [
+        OutsideService(
+            namespace=service["namespace"],
+            name=service["name"],
+            source_ranges=tuple(service["source_ranges"]),
+            selector=service["selector"],
+            annotations=service.get("annotations", {}),
+        )
+        for service in args.get("outside", [])
+    ]

@@ -1,10 +1,12 @@
 """Creates cert-manager Certificates, or uses a Secret of the organisation. Keys are never created here."""
 
+from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
 from components.cluster.objects import custom_resource, dns_name, metadata
+from components.cluster.workload_names import WorkloadNames
 from isthmus.core.errors import InputError
 
 
@@ -35,15 +37,50 @@ def certificate(
     """
     if secret:
         return secret, []
-    spec = {
-        "dnsNames": [dns_name(service, namespace)],
+    spec = _serving_spec([dns_name(service, namespace)], client=client)
+    return _create_certificate(
+        f"{name}-certificate", f"{service}-tls", service, namespace, own_labels, opts, issuer, spec
+    )
+
+
+def workload_certificate(
+    names: WorkloadNames, *, issuer: CertificateIssuer | None, secret: str | None, client: bool
+) -> tuple[str, list[pulumi.Resource]]:
+    """The same as `certificate`, for the Service of a workload."""
+    return certificate(
+        names.name,
+        names.service,
+        names.namespace,
+        names.labels,
+        names.options,
+        issuer=issuer,
+        secret=secret,
+        client=client,
+    )
+
+
+def gateway_certificate(
+    names: WorkloadNames, names_outside: Sequence[str], issuer: CertificateIssuer | None, secret: str | None
+) -> tuple[str, list[pulumi.Resource]]:
+    """The same as `certificate`, for a gateway, which is also a client. `names_outside`: names that callers outside
+    the cluster use.
+    """
+    if secret:
+        return secret, []
+    spec = _serving_spec([dns_name(names.service, names.namespace), *names_outside], client=True)
+    resource, secret_name = f"{names.name}-certificate", f"{names.service}-tls"
+    return _create_certificate(
+        resource, secret_name, names.service, names.namespace, names.labels, names.options, issuer, spec
+    )
+
+
+def _serving_spec(dns_names: list[str], *, client: bool) -> dict[str, Any]:
+    return {
+        "dnsNames": dns_names,
         "usages": ["digital signature", "server auth", *(["client auth"] if client else [])],
         "duration": "2160h0m0s",
         "renewBefore": "720h0m0s",
     }
-    return _create_certificate(
-        f"{name}-certificate", f"{service}-tls", service, namespace, own_labels, opts, issuer, spec
-    )
 
 
 def identity_certificate(

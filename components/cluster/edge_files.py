@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from io import StringIO
 from typing import Any
 
@@ -11,6 +12,7 @@ from ruamel.yaml import YAML
 from components.cluster.objects import ENGINE_PORT, HEALTH_PORT, SERVING_PORT, metadata
 from components.cluster.pod_defaults import TRUST_MOUNT
 from edge.config import problems
+from isthmus.contracts.platform.lookups.desk import DESK_PORT
 from isthmus.core.errors import InputError
 
 LIMITS = {"max_body_bytes": 4 * 1024 * 1024, "connect_timeout_s": 5, "request_timeout_s": 300}
@@ -19,10 +21,10 @@ _TLS = "/etc/isthmus/tls"
 _HEALTH = {"host": "0.0.0.0", "port": HEALTH_PORT}  # noqa: S104
 
 
-def _listen(*, mutual_tls: bool) -> dict[str, Any]:
+def _listen(*, mutual_tls: bool, port: int = SERVING_PORT) -> dict[str, Any]:
     listen: dict[str, Any] = {
         "host": "0.0.0.0",  # noqa: S104 (a pod's own address; network policies say who may call)
-        "port": SERVING_PORT,
+        "port": port,
         "certificate": f"{_TLS}/tls.crt",
         "key": f"{_TLS}/tls.key",
     }
@@ -75,11 +77,29 @@ def sealer_config(sensitivity: str, site: str, store: dict[str, Any], keys: dict
 
 def reviews_config(sensitivity: str, site: str, people_ca: str, settings: dict[str, Any]) -> dict[str, Any]:
     """The review service's configuration. `people_ca`: path of the CA of reviewers' certificates, which differs
-    from the service's own CA. `settings`: database, audit, keys and reviewers.
+    from the service's own CA. `settings`: database, audit, keys, reviewers, and `tokens` and `desk` if it has a desk.
     """
     config = {**_common_settings("reviews", sensitivity, mutual_tls=True), "site": site, **settings}
     config["listen"]["client_ca"] = people_ca
+    if "desk" in config:
+        # Its only caller is the sign-on's proxy, which sends the token of a person and has no certificate.
+        config["desk"] = {"listen": _listen(mutual_tls=False, port=DESK_PORT), **config["desk"]}
     return config
+
+
+def with_health(settings: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a notifier or loader, which has no port but `health`. `settings`: all but `health`."""
+    return {**settings, "health": dict(_HEALTH)}
+
+
+def chat_config(sensitivity: str, site: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a chat's proxy. `settings`: chat, gateway, tokens, and where it asks models."""
+    return {
+        **_common_settings("chat", sensitivity, mutual_tls=False),
+        "site": site,
+        "gateway_tls": {"certificate": f"{_TLS}/tls.crt", "key": f"{_TLS}/tls.key", "ca": f"{_TLS}/ca.crt"},
+        **settings,
+    }
 
 
 def sidecar_config(sensitivity: str, allowed_clients: list[str]) -> dict[str, Any]:
@@ -161,8 +181,9 @@ def config_map(
     own_labels: dict[str, str],
     config: dict[str, Any],
     opts: pulumi.ResourceOptions,
+    files: Mapping[str, str] | None = None,
 ) -> Any:
-    """An immutable ConfigMap whose name contains a digest of its content.
+    """An immutable ConfigMap whose name contains a digest of its content. `files`: further files by key.
 
     A change creates a new ConfigMap beside the old one, which restarts the pods. Pods that have not restarted keep
     the old one, which is deleted after the rollout.
@@ -170,13 +191,15 @@ def config_map(
     from pulumi_kubernetes.core.v1 import ConfigMap
 
     text = pulumi.Output.from_input(config).apply(write_config)
+    further = dict(sorted((files or {}).items()))
+    suffix = json.dumps(further) if further else ""
     map_name = text.apply(
-        lambda content: f"{service}-config-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
+        lambda content: f"{service}-config-{hashlib.sha256((content + suffix).encode()).hexdigest()[:10]}"
     )
     return ConfigMap(
         f"{name}-config",
         metadata=metadata(map_name, own_labels, namespace=namespace),
-        data={"config.yaml": text},
+        data={"config.yaml": text, **further},
         immutable=True,
         opts=opts,
     )

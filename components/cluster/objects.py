@@ -4,16 +4,23 @@ Bodies are plain dicts in the API's own spelling, so that they read like manifes
 every preview (server-side dry run).
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import pulumi
 
 from isthmus.contracts.reference.admission import CLASS_LABEL as CLASS_LABEL
 from isthmus.contracts.reference.admission import GATEWAY_LABEL as GATEWAY_LABEL
 from isthmus.contracts.reference.admission import NAMESPACE_LABEL as NAMESPACE_LABEL
+from isthmus.contracts.reference.admission import chat_namespace as chat_namespace
 from isthmus.contracts.reference.admission import class_namespace as class_namespace
+from isthmus.contracts.reference.admission import evaluator_namespace as evaluator_namespace
+from isthmus.contracts.reference.admission import loader_namespace as loader_namespace
+from isthmus.contracts.reference.admission import notifier_namespace as notifier_namespace
+from isthmus.contracts.reference.admission import replicas_name as replicas_name
 from isthmus.contracts.reference.admission import reviews_namespace as reviews_namespace
+from isthmus.contracts.reference.admission import reviews_sign_on_namespace as reviews_sign_on_namespace
 from isthmus.contracts.reference.admission import sealer_namespace as sealer_namespace
+from isthmus.contracts.reference.admission import sign_on_namespace as sign_on_namespace
 
 ROLE_LABEL = "isthmus.dev/role"
 ENDPOINT_LABEL = "isthmus.dev/endpoint"
@@ -60,7 +67,7 @@ def dns_name(service: str, namespace: str) -> str:
 def common_labels(
     name: str, *, sensitivity: str | None = None, role: str | None = None, endpoint: str | None = None
 ) -> dict[str, str]:
-    """The common labels; `role` is gateway, translator, resolver, router, sealer, reviews or model."""
+    """The common labels; `role` is gateway, translator, resolver, router, sealer, reviews, chat, sign-on or model."""
     values = {
         "app.kubernetes.io/name": name,
         "app.kubernetes.io/part-of": "isthmus",
@@ -143,3 +150,17 @@ def create_admission_policy(
         spec=binding_spec,
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[policy]),
     )
+
+
+def serving_rule(
+    direction: Literal["from", "to"], namespace: str, role: str, sensitivity: str, port: int = SERVING_PORT
+) -> dict[str, Any]:
+    """A rule of a NetworkPolicy: the serving port of pods of a role and class in a namespace, or for them.
+
+    `port`: another one than the serving port.
+    """
+    pods = {
+        "namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: namespace}},
+        "podSelector": {"matchLabels": {ROLE_LABEL: role, CLASS_LABEL: sensitivity}},
+    }
+    return {direction: [pods], "ports": [{"protocol": "TCP", "port": port}]}

@@ -37,8 +37,15 @@ TRUST_MOUNT = {"name": "trust", "mountPath": "/etc/isthmus/trust", "readOnly": T
 """Mount of a bundle with further CAs (`ca.crt`)."""
 TMP_MOUNT = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 (a volume of the pod)
 TMP_VOLUME = {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}
+START_S = 120
+"""Seconds that a container of the edge has for its start."""
 NO_RESOLVER = "127.0.0.1"
 """An address without a resolver, because `dnsPolicy: None` requires one in the pod's spec."""
+
+
+def no_dns() -> dict[str, Any]:
+    """Fields of the spec of a pod that knows no names but those of its hosts file."""
+    return {"dnsPolicy": "None", "dnsConfig": {"nameservers": [NO_RESOLVER]}}
 
 
 def container_security(*, read_only_root: bool = True) -> dict[str, Any]:
@@ -71,6 +78,19 @@ def health_probe(
         "periodSeconds": period,
         "timeoutSeconds": 5,
         "failureThreshold": failures,
+    }
+
+
+def edge_probes() -> dict[str, Any]:
+    """The probes of a container of the edge.
+
+    Liveness probes `/live`, because a restart does not repair a database or sealer that is down. Only readiness probes
+    whether it can do its work.
+    """
+    return {
+        "startupProbe": health_probe(2, START_S // 2, "/live"),
+        "readinessProbe": health_probe(5, 3),
+        "livenessProbe": health_probe(10, 6, "/live"),
     }
 
 

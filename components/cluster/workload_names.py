@@ -58,6 +58,18 @@ class WorkloadNames:
             opts=self.options,
         )
 
+    def create_network_policy(self, ingress: Sequence[Any], egress: Sequence[Any] | None) -> pulumi.Resource:
+        """Create the network policy of its pods. `egress`: None for pods that reach nothing."""
+        from pulumi_kubernetes.networking.v1 import NetworkPolicy
+
+        spec: Any = {
+            "podSelector": {"matchLabels": self.selector},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [*ingress],
+            **({} if egress is None else {"egress": [*egress]}),
+        }
+        return NetworkPolicy(f"{self.name}-network", metadata=self.metadata(), spec=spec, opts=self.options)
+
     def create_deployment(
         self, spec: Any, dependencies: Sequence[pulumi.Resource], *, update_timeout: str = "12m"
     ) -> pulumi.Resource:
@@ -74,6 +86,25 @@ class WorkloadNames:
                 custom_timeouts=pulumi.CustomTimeouts(create="12m", update=update_timeout, delete="10m"),
             ),
         )
+
+    def rolling_spec(
+        self, pod: Any, replicas: int | None, annotations: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        """The spec of a Deployment that starts a new pod before it ends an old one.
+
+        `replicas`: None where an autoscaler chooses, since a number here would undo its choice at each `up`.
+        """
+        return {
+            **({} if replicas is None else {"replicas": replicas}),
+            "selector": {"matchLabels": self.selector},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "progressDeadlineSeconds": 600,
+            "revisionHistoryLimit": 3,
+            "template": {
+                "metadata": {"labels": self.labels, **({"annotations": annotations} if annotations else {})},
+                "spec": pod,
+            },
+        }
 
     def create_disruption_budget(self) -> None:
         """Create a PodDisruptionBudget: one replica at a time may be evicted."""

@@ -11,11 +11,11 @@ from components.cluster.class_namespace import create_isolated_namespace, pods_q
 from components.cluster.edge_files import config_map, sealer_config
 from components.cluster.objects import sealer_namespace
 from components.cluster.pod_defaults import (
-    NO_RESOLVER,
     edge_container,
+    edge_probes,
     edge_volumes,
     guaranteed_resources,
-    health_probe,
+    no_dns,
     pod_spec,
     priority_fields,
     share_security,
@@ -178,17 +178,11 @@ def _check_store(args: AuditSealerArgs, sensitivity: str, where: str) -> None:
 
 def _create_network_policy(names: WorkloadNames, args: AuditSealerArgs) -> pulumi.Resource:
     """The network policy: egress to the store only."""
-    from pulumi_kubernetes.networking.v1 import NetworkPolicy
-
     port = urlsplit(args["store"]["endpoint"]).port or 443
     destinations = _destinations(args["store"], port, agent="pod_identity" in args)
-    spec: Any = {
-        "podSelector": {"matchLabels": names.selector},
-        "policyTypes": ["Ingress", "Egress"],
-        "ingress": [metrics_ingress(args["monitoring_namespace"])],
-        "egress": destination_egress(destinations, names.service),
-    }
-    return NetworkPolicy(f"{names.name}-network", metadata=names.metadata(), spec=spec, opts=names.options)
+    return names.create_network_policy(
+        [metrics_ingress(args["monitoring_namespace"])], destination_egress(destinations, names.service)
+    )
 
 
 def _deployment_spec(
@@ -223,10 +217,8 @@ def _pod_spec(
         guaranteed_resources(CPU, MEMORY),
         serves=False,
     )
-    container["startupProbe"] = health_probe(2, 60, "/live")
-    container["livenessProbe"] = health_probe(10, 6, "/live")
     # Readiness means that it can seal, so a first rollout completes only when the store accepts seals.
-    container["readinessProbe"] = health_probe(5, 3)
+    container |= edge_probes()
     return pod_spec(
         names.service,
         [container],
@@ -239,8 +231,7 @@ def _pod_spec(
         **priority_fields(args.get("pod_priority")),
         securityContext=share_security(USER),
         # The hosts file contains the only name that it resolves.
-        dnsPolicy="None",
-        dnsConfig={"nameservers": [NO_RESOLVER]},
+        **no_dns(),
         hostAliases=[{"ip": address, "hostnames": [host]} for address in addresses_of(store)],
     )
 

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
 from components.gateway.translator.translator import address_egress
+from edge.config.gateway import STOPS_FILE
+from edge.interface_names import STORING
+from isthmus.core.errors import InputError
 
 _FOLDER = "/etc/isthmus/callers"
 
@@ -19,6 +22,8 @@ class GatewayAllowance(TypedDict):
     """Tokens of prompts and answers per month."""
     usd_per_month: NotRequired[float]
     """USD per month. Needs a price for every place that the workload reaches."""
+    parallel_requests: NotRequired[int]
+    """Requests at once. Without a database each copy of the gateway counts its own."""
 
 
 class GatewayTeam(TypedDict):
@@ -48,11 +53,12 @@ class GatewayDatabase(TypedDict):
 def known_callers(
     database: GatewayDatabase | None, teams: list[GatewayTeam], routes: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """The caller sections of the edge's configuration: the callers file or the database, and the workloads.
+    """The caller sections of the edge's configuration: the files of callers and stops, or the database; the workloads.
 
     `routes`: as `GatewayRoute`. Only workloads with settings of their own are listed.
     """
-    config: dict[str, Any] = {"callers": f"{_FOLDER}/callers.yaml"}
+    # A file of stops may appear in the same Secret later, without a new configuration.
+    config: dict[str, Any] = {"callers": f"{_FOLDER}/callers.yaml", "stops": f"{_FOLDER}/{STOPS_FILE}"}
     if database is not None:
         config = {
             "database": {
@@ -65,7 +71,20 @@ def known_callers(
             },
             "salt_key": f"{_FOLDER}/salt",
         }
-    workload_keys = ("team", "clients", "allowance", "impact", "review", "confidence")
+    config |= _file_store(database, routes)
+    workload_keys = (
+        "team",
+        "clients",
+        "allowance",
+        "people",
+        "slo",
+        "mode",
+        "weight",
+        "impact",
+        "review",
+        "webhook",
+        "confidence",
+    )
     if not teams and not any(key in route for route in routes for key in workload_keys):
         return config
     limits = {team["name"]: team["allowance"] for team in teams}
@@ -78,6 +97,21 @@ def known_callers(
         for route in sorted(routes, key=lambda route: route["workload"])
     ]
     return config
+
+
+def _file_store(database: GatewayDatabase | None, routes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Section `file_store`, if a route keeps requests or answers for its callers."""
+    for route in routes:
+        storing = sorted(STORING.intersection(route.get("interfaces", [])))
+        if storing and database is None:
+            raise InputError(
+                f"the interface {storing[0]} of '{route['workload']}' needs a database",
+                where=f"routes.{route['workload']}.interfaces",
+                fix="Set `database`, or remove the interface",
+            )
+        if storing:
+            return {"file_store": {"key": f"{_FOLDER}/transit"}}
+    return {}
 
 
 def database_egress(

@@ -10,18 +10,20 @@ import pulumi
 
 from components.cluster.objects import SERVING_PORT
 from components.cluster.pod_defaults import (
+    START_S,
     edge_container,
+    edge_probes,
     edge_volumes,
-    health_probe,
     pod_spec,
     priority_fields,
 )
+from components.cluster.scaled_object import prometheus_trigger, scaled_object
 from components.cluster.workload_names import WorkloadNames
-from components.observability.pod_monitor import create_pod_monitor
+from components.gateway.edge_scaling import EdgeScaling
+from components.observability.pod_monitor import create_pod_monitor, metrics_ingress
 from components.serving.placement import ZONE, spread_over_domains
 from isthmus.contracts.platform.lookups.gateway_size import TARGET_UTILISATION
-
-_START_S = 120
+from isthmus.core.quantities import amount
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,30 @@ class PodSettings:
                 self.monitor_labels,
             )
 
+    def deploy_alone(
+        self,
+        names: WorkloadNames,
+        pod: dict[str, Any],
+        config: pulumi.Resource,
+        egress: Sequence[Mapping[str, Any]],
+        isolation: Sequence[pulumi.Resource],
+    ) -> None:
+        """Deploy the only pod of a namespace: account, network policy, Deployment, disruption budget, PodMonitor.
+
+        Args:
+            names: of the workload.
+            pod: its spec.
+            config: its ConfigMap.
+            egress: rules of the network policy. Only Prometheus reaches the pod.
+            isolation: objects of the namespace that must exist first.
+        """
+        policy = names.create_network_policy([metrics_ingress(self.monitoring_namespace)], list(egress))
+        names.create_deployment(
+            names.rolling_spec(pod, 1), [names.create_account(), policy, config, *isolation]
+        )
+        names.create_disruption_budget()
+        self.create_pod_monitor(names)
+
 
 @dataclass(frozen=True)
 class EdgePods:
@@ -78,78 +104,55 @@ class EdgePods:
     egress: list[dict[str, Any]]
     dependencies: list[pulumi.Resource]
     """Resources that must exist before the pods start."""
-    max_replicas: int | None = None
-    """If greater than `replicas`, a HorizontalPodAutoscaler sets the number of replicas."""
+    scaling: EdgeScaling | None = None
+    """If its maximum is greater than `replicas`, KEDA sets the number of replicas."""
     trust_bundle: str | None = None
     annotations: dict[str, Any] = field(default_factory=dict)
     mounts: list[dict[str, Any]] = field(default_factory=list)
     volumes: list[dict[str, Any]] = field(default_factory=list)
     variables: list[dict[str, str]] = field(default_factory=list)
     metric_ports: Sequence[str] = ("health",)
+    ports: Mapping[str, int] = field(default_factory=dict)
+    """Further ports of the edge by name, which the Service has too."""
+    beside: Sequence[dict[str, Any]] = ()
+    """Further containers of the pod."""
     pod_fields: Mapping[str, Any] = field(default_factory=dict)
     """Further fields of the pod's spec. They replace the defaults."""
 
     @property
     def is_scaled(self) -> bool:
-        return self.max_replicas is not None and self.max_replicas > self.replicas
+        return self.scaling is not None and self.scaling["max_replicas"] > self.replicas
 
 
 def create_edge_workload(names: WorkloadNames, pods: EdgePods, settings: PodSettings) -> Any:
     """Create account, network policy, Deployment, Service, disruption budget and PodMonitor. Returns the Service."""
     account = names.create_account()
-    policy = _create_network_policy(names, pods)
+    policy = names.create_network_policy(pods.ingress, pods.egress or None)
     server = names.create_deployment(
         _deployment_spec(names, pods, settings),
         [account, policy, pods.config, *pods.dependencies],
         update_timeout="30m",
     )
-    if pods.is_scaled:
-        _create_autoscaler(names, pods, server)
-    service = _create_service(names)
+    if pods.scaling is not None and pods.is_scaled:
+        _create_autoscaler(names, pods, pods.scaling, server)
+    service = create_service(names, pods.ports)
     names.create_disruption_budget()
     settings.create_pod_monitor(names, pods.metric_ports)
     return service
 
 
-def _create_network_policy(names: WorkloadNames, pods: EdgePods) -> pulumi.Resource:
-    from pulumi_kubernetes.networking.v1 import NetworkPolicy
-
-    spec: Any = {
-        "podSelector": {"matchLabels": names.selector},
-        "policyTypes": ["Ingress", "Egress"],
-        "ingress": pods.ingress,
-    }
-    if pods.egress:
-        spec["egress"] = pods.egress
-    return NetworkPolicy(f"{names.name}-network", metadata=names.metadata(), spec=spec, opts=names.options)
-
-
 def _deployment_spec(names: WorkloadNames, pods: EdgePods, settings: PodSettings) -> Any:
-    annotations = {"annotations": pods.annotations} if pods.annotations else {}
-    return {
-        # A number here would undo the autoscaler's choice at each `up`.
-        **({} if pods.is_scaled else {"replicas": pods.replicas}),
-        "selector": {"matchLabels": names.selector},
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-        "progressDeadlineSeconds": 600,
-        "revisionHistoryLimit": 3,
-        "template": {
-            "metadata": {"labels": names.labels, **annotations},
-            "spec": pod_spec(
-                names.service,
-                [_container(pods)],
-                [
-                    *edge_volumes(pods.config.metadata["name"], pods.tls_secret, pods.trust_bundle),
-                    *pods.volumes,
-                ],
-                grace_s=330,
-                pull_secrets=settings.pull_secrets,
-                topologySpreadConstraints=spread_over_domains(names.selector, settings.failure_domain_label),
-                **priority_fields(settings.pod_priority),
-                **pods.pod_fields,
-            ),
-        },
-    }
+    pod = pod_spec(
+        names.service,
+        [_container(pods), *pods.beside],
+        [*edge_volumes(pods.config.metadata["name"], pods.tls_secret, pods.trust_bundle), *pods.volumes],
+        grace_s=330,
+        pull_secrets=settings.pull_secrets,
+        topologySpreadConstraints=spread_over_domains(names.selector, settings.failure_domain_label),
+        **priority_fields(settings.pod_priority),
+        **pods.pod_fields,
+    )
+    return names.rolling_spec(pod, None if pods.is_scaled else pods.replicas, pods.annotations)
 
 
 def _container(pods: EdgePods) -> dict[str, Any]:
@@ -157,55 +160,49 @@ def _container(pods: EdgePods) -> dict[str, Any]:
     edge = edge_container(
         pods.container, pods.image, pods.mounts, pods.resources, has_trust_bundle=has_trust_bundle
     )
+    edge["ports"] += [
+        {"name": name, "containerPort": port, "protocol": "TCP"} for name, port in pods.ports.items()
+    ]
     if pods.variables:
         edge["env"] = pods.variables
-    # Liveness probes `/live`, because a restart does not repair a database or sealer that is down. Only readiness
-    # probes whether requests can be served.
-    edge["startupProbe"] = health_probe(2, _START_S // 2, "/live")
-    edge["readinessProbe"] = health_probe(5, 3)
-    edge["livenessProbe"] = health_probe(10, 6, "/live")
+    edge |= edge_probes()
     # Long enough for every kube-proxy to remove the pod; then running answers are finished.
     edge["lifecycle"] = {"preStop": {"sleep": {"seconds": 15}}}
     return edge
 
 
-def _create_autoscaler(names: WorkloadNames, pods: EdgePods, server: pulumi.Resource) -> None:
-    """An autoscaler by CPU use. It scales up at once and down slowly, because a pod that ends first finishes its
-    answers.
+def _create_autoscaler(
+    names: WorkloadNames, pods: EdgePods, scaling: EdgeScaling, server: pulumi.Resource
+) -> None:
+    """Scale by CPU use, which the process itself reports. Replicas are added at once and removed slowly, because a pod
+    that ends first finishes its answers.
     """
-    from pulumi_kubernetes.autoscaling.v2 import HorizontalPodAutoscaler
-
-    cpu = {
-        "name": "cpu",
-        "target": {"type": "Utilization", "averageUtilization": round(100 * TARGET_UTILISATION)},
-    }
-    spec: Any = {
-        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": names.service},
-        "minReplicas": pods.replicas,
-        "maxReplicas": pods.max_replicas,
-        "metrics": [{"type": "Resource", "resource": cpu}],
-        "behavior": {
-            "scaleDown": {
-                "stabilizationWindowSeconds": 600,
-                "policies": [{"type": "Pods", "value": 1, "periodSeconds": 300}],
-            }
-        },
-    }
-    HorizontalPodAutoscaler(
-        f"{names.name}-scaling",
-        metadata=names.metadata(),
-        spec=spec,
-        opts=pulumi.ResourceOptions(parent=names.parent, depends_on=[server]),
+    labels = f'job="{names.namespace}/{names.service}",container="{pods.container}"'
+    # CPU use of all replicas in CPUs. One core is all that a process uses (`gateway_size`).
+    query = f"sum(rate(process_cpu_seconds_total{{{labels}}}[2m]))"
+    cpus = min(float(amount(pods.resources["requests"]["cpu"])), 1)
+    scaled_object(
+        names.name,
+        (names.service, names.namespace, names.labels),
+        (pods.replicas, scaling["max_replicas"], pods.replicas),
+        [prometheus_trigger("cpu", query, round(cpus * TARGET_UTILISATION, 3), scaling)],
+        pulumi.ResourceOptions(parent=names.parent, depends_on=[server]),
+        cooldown_s=600,
+        initial_cooldown_s=START_S,
     )
 
 
-def _create_service(names: WorkloadNames) -> Any:
+def create_service(names: WorkloadNames, ports: Mapping[str, int] | None = None) -> Any:
+    """Create the Service of a workload, at the serving port and at further `ports` by name."""
     from pulumi_kubernetes.core.v1 import Service
 
     spec: Any = {
         "type": "ClusterIP",
         "selector": names.selector,
-        "ports": [{"name": "https", "port": SERVING_PORT, "targetPort": SERVING_PORT, "protocol": "TCP"}],
+        "ports": [
+            {"name": name, "port": port, "targetPort": port, "protocol": "TCP"}
+            for name, port in {"https": SERVING_PORT, **(ports or {})}.items()
+        ],
     }
     return Service(
         f"{names.name}-service",

@@ -27,6 +27,10 @@ class GatewayHeld(TypedDict):
     """Further hours after which it expires. An expired answer is never returned (default 24)."""
     keep_days: NotRequired[int]
     """Days after which an answer is deleted and its key destroyed, decided or not (default 7)."""
+    domains: NotRequired[list[dict[str, Any]]]
+    """Deadlines in working time, the same as those of the review service (docs/deadlines.md)."""
+    cases: NotRequired[dict[str, Any]]
+    """Legal basis and notice of people's cases, and `appeal_days` (docs/sign-on.md)."""
 
 
 class HeldAnswers:
@@ -74,6 +78,8 @@ class HeldAnswers:
             "decide_h": settings.get("decide_h", HOURS),
             "escalated_h": settings.get("escalated_h", HOURS),
             "keep_days": settings.get("keep_days", DAYS),
+            **({"domains": settings["domains"]} if "domains" in settings else {}),
+            **({"cases": settings["cases"]} if "cases" in settings else {}),
         }
 
 

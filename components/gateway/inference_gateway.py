@@ -11,7 +11,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from components.base.argument_checks import check_sensitivity, check_within, may_use_aws, without_outputs
-from components.cluster.certificates import CertificateIssuer, certificate
+from components.cluster.certificates import CertificateIssuer, gateway_certificate
 from components.cluster.edge_files import config_map, gateway_config, with_trust_bundle
 from components.cluster.objects import (
     CLASS_LABEL,
@@ -20,6 +20,7 @@ from components.cluster.objects import (
     SERVING_PORT,
     class_namespace,
     dns_name,
+    replicas_name,
 )
 from components.cluster.pod_defaults import (
     GATEWAY_USER,
@@ -37,12 +38,14 @@ from components.gateway.callers import (
     with_host_aliases,
 )
 from components.gateway.confidence import Calibrations
+from components.gateway.edge_scaling import EdgeScaling
 from components.gateway.edge_workload import EdgePods, PodSettings, create_edge_workload
 from components.gateway.held_answers import GatewayHeld, HeldAnswers
 from components.gateway.name_resolver import NameResolver, ResolverAccess, aws_names, create_name_resolver
+from components.gateway.outside import GatewayAccess, Outside
 from components.gateway.records import GatewayAudit, Records
 from components.gateway.router import GatewayRouter, create_router, egress_to_router, route_through_router
-from components.gateway.routes import GatewayRoute, destinations_of, overflow_of, route_config
+from components.gateway.routes import GatewayFreeze, GatewayRoute, destinations_of, overflow_of, route_config
 from components.gateway.screening import (
     DetectorParts,
     GatewayScreening,
@@ -65,6 +68,7 @@ from components.gateway.translator.translator import (
     destination_egress,
 )
 from components.observability.pod_monitor import metrics_ingress
+from edge.config import ModelProbes
 from isthmus.contracts.vocabulary import CALLED_TARGETS, Target
 from isthmus.core.errors import InputError
 
@@ -81,13 +85,19 @@ class InferenceGatewayArgs(TypedDict):
     routes: list[GatewayRoute]
     """The workloads that it serves, and their models."""
     callers_secret: str
-    """Secret with `callers.yaml`: SHA-256 of each key, its workload; for `database`: `password`, `ca.crt`, `salt`."""
+    """Secret with `callers.yaml` (digests, workloads); for `database`: `password`, `ca.crt`, `salt`, `transit`."""
+    releasers: NotRequired[list[str]]
+    """Public keys, `ssh-ed25519 BASE64 NAME`, of people who may move releases. Needed for `canary.steps`."""
+    release_freezes: NotRequired[list[GatewayFreeze]]
+    """Times in which no release moves on. An abort is always possible."""
     database: NotRequired[GatewayDatabase]
     """Database of keys and usage counts. Absent: keys are in `callers.yaml`, and no limits apply."""
     teams: NotRequired[list[GatewayTeam]]
     """Limits that the workloads of a team share."""
     audit: NotRequired[GatewayAudit]
     """Its audit records, which an `AuditSealer` seals. Absent: no records."""
+    model_probes: NotRequired[bool]
+    """Whether it asks each of its models a question of one token once a minute (default false)."""
     traces: NotRequired[GatewayTraces]
     """Collector of its traces. Absent: no traces are sent."""
     sign_on: NotRequired[GatewaySignOn]
@@ -98,8 +108,8 @@ class InferenceGatewayArgs(TypedDict):
     """Settings of held answers, on which people decide in `Reviews`. Absent: no route may require reviews."""
     replicas: NotRequired[int]
     """Number of replicas (default 2)."""
-    max_replicas: NotRequired[int]
-    """Maximum number of replicas of a HorizontalPodAutoscaler, which scales by CPU use. Absent: no autoscaling."""
+    scaling: NotRequired[EdgeScaling]
+    """KEDA adds replicas by their CPU use. Absent: no autoscaling."""
     cpu: NotRequired[str]
     """CPUs of each replica (default 1)."""
     memory: NotRequired[str]
@@ -134,6 +144,8 @@ class InferenceGatewayArgs(TypedDict):
     """Gateway API gateway between it and its model servers. Absent: it calls each Service directly."""
     translator: NotRequired[TranslatorSettings]
     """The translator behind it. Only for a class that may use AWS."""
+    access: NotRequired[GatewayAccess]
+    """Who outside the cluster may call it. Absent: nobody."""
     exception: NotRequired[str]
     """Reference of the recorded exception that allows a confidential class to use AWS."""
 
@@ -145,6 +157,8 @@ class InferenceGateway(pulumi.ComponentResource):
     """URL with which applications of the class call it."""
     service: pulumi.Output[str]
     """Its Service, as NAMESPACE/NAME."""
+    cluster_ip: pulumi.Output[str]
+    """Address of its Service."""
 
     def __init__(
         self,
@@ -163,6 +177,7 @@ class InferenceGateway(pulumi.ComponentResource):
         names = WorkloadNames(name, sensitivity, "gateway", class_namespace(sensitivity), self)
         settings = PodSettings.from_args(args)
         routing = _Routing.from_args(args, names)
+        outside = Outside.from_args(sensitivity, args.get("access"))
         secret, certificates = self._certificates(names, args, routing)
         parts = _GatewayParts.create(names, args)
         config = config_map(
@@ -170,10 +185,10 @@ class InferenceGateway(pulumi.ComponentResource):
             names.service,
             names.namespace,
             names.labels,
-            _configuration(args, routing, parts),
+            _configuration(args, routing, parts) | (outside.edge_section if outside is not None else {}),
             names.options,
         )
-        resolver_access = self._resolver(names, args, routing.servers, settings)
+        resolver_access = self._resolver(names, args, routing.services, settings)
         if "translator" in args:
             create_translator(
                 replace(names, name=f"{name}-translator", role="translator"),
@@ -193,7 +208,10 @@ class InferenceGateway(pulumi.ComponentResource):
             *dependencies,
         ]
         pods = _edge_pods(args, names, parts, resolver_access, config, secret, waits_for)
-        create_edge_workload(names, pods, settings)
+        service = create_edge_workload(names, pods, settings)
+        if outside is not None:
+            outside.create_service(names, [outside.create_network_policy(names)])
+        self.cluster_ip = service.spec.apply(lambda spec: spec.cluster_ip)
         self.address = pulumi.Output.from_input(
             f"https://{dns_name(names.service, names.namespace)}:{SERVING_PORT}"
         )
@@ -204,15 +222,11 @@ class InferenceGateway(pulumi.ComponentResource):
         self, names: WorkloadNames, args: InferenceGatewayArgs, routing: "_Routing"
     ) -> tuple[str, list[pulumi.Resource]]:
         """Create the gateway's certificate, and the router with its own. Returns the gateway's Secret and all of it."""
-        secret, resources = certificate(
-            names.name,
-            names.service,
-            names.namespace,
-            names.labels,
-            names.options,
-            issuer=args.get("issuer"),
-            secret=args.get("certificate_secret"),
-            client=True,
+        secret, resources = gateway_certificate(
+            names,
+            [args["access"]["host"]] if "access" in args else [],
+            args.get("issuer"),
+            args.get("certificate_secret"),
         )
         if "router" in args:
             resources += create_router(
@@ -227,13 +241,13 @@ class InferenceGateway(pulumi.ComponentResource):
         return secret, resources
 
     def _resolver(
-        self, names: WorkloadNames, args: InferenceGatewayArgs, servers: list[str], settings: PodSettings
+        self, names: WorkloadNames, args: InferenceGatewayArgs, services: list[str], settings: PodSettings
     ) -> ResolverAccess:
         """The class's resolver, for the Services that the gateway calls and the hosts that the translator calls."""
         if "names" not in args:
             return ResolverAccess()
         services = [
-            *servers,
+            *services,
             *([args["router"]["service"]] if "router" in args else []),
             *([f"{names.sensitivity}-translator"] if "translator" in args else []),
         ]
@@ -287,6 +301,8 @@ class _Routing:
     """Routes to a model server of the site."""
     servers: list[str]
     """Model servers that the gateway calls directly. With a router, it calls none for its routes."""
+    services: list[str]
+    """Names of Services that the gateway looks up to call them."""
 
     @classmethod
     def from_args(cls, args: InferenceGatewayArgs, names: WorkloadNames) -> "_Routing":
@@ -294,6 +310,12 @@ class _Routing:
         cloud_models = {model["name"] for model in translator["models"]} if translator is not None else set()
         destinations = {place["endpoint"] for route in args["routes"] for place in destinations_of(route)}
         called = destinations - cloud_models if router is None else set()
+        listed = {
+            replicas_name(place["endpoint"])
+            for route in args["routes"]
+            for place in destinations_of(route)
+            if place.get("place", {}).get("by_replica")
+        }
 
         def configured(route: GatewayRoute) -> dict[str, Any]:
             if router is None or route["endpoint"] in cloud_models:
@@ -301,10 +323,12 @@ class _Routing:
             overflow = overflow_of(route, names.sensitivity, names.namespace, cloud_models)
             return route_through_router(router, route, names.namespace) | overflow
 
+        servers = sorted({*called, *servers_of(args.get("screening"))})
         return cls(
             [configured(route) for route in args["routes"]],
             [route for route in args["routes"] if route["endpoint"] not in cloud_models],
-            sorted({*called, *servers_of(args.get("screening"))}),
+            servers,
+            [*servers, *sorted(listed)],
         )
 
 
@@ -382,6 +406,12 @@ def _configuration(args: InferenceGatewayArgs, routing: "_Routing", parts: _Gate
         gateway_config(args["sensitivity"], args["site"], routing.routes, callers), args.get("trust_bundle")
     )
     configuration |= sign_on.tokens_section(args.get("sign_on"))
+    if "releasers" in args:
+        configuration["releasers"] = list(args["releasers"])
+    if "release_freezes" in args:
+        configuration["release_freezes"] = [dict(freeze) for freeze in args["release_freezes"]]
+    if args.get("model_probes", False):
+        configuration["model_probes"] = ModelProbes().model_dump()
     configuration |= traces_section(parts.traces) | parts.detector.config | parts.held_answers.section
     if parts.records is not None:
         configuration["audit"] = parts.records.section(configuration)
@@ -402,7 +432,7 @@ def _edge_pods(
         container="edge",
         image=args["image"],
         replicas=args.get("replicas", 2),
-        max_replicas=args.get("max_replicas"),
+        scaling=args.get("scaling"),
         resources=guaranteed_resources(args.get("cpu", "1"), args.get("memory", "1Gi")),
         config=config,
         tls_secret=tls_secret,

@@ -3,19 +3,29 @@
 from typing import Any
 
 from components.aws.common.names import domain
-from components.base.platform_lookups import exception_arguments, model_name, region_at, shared_arguments
+from components.base.platform_lookups import (
+    exception_arguments,
+    model_name,
+    region_at,
+    scaling_arguments,
+    shared_arguments,
+)
 from components.gateway.audit_sealer import AuditSealerArgs
 from components.gateway.inference_gateway import InferenceGatewayArgs
 from components.gateway.resolver_mapping import dns_peers, resolver_args
-from components.gateway.routes import GatewayRoute
+from components.gateway.routes import GatewayFallback, GatewayRoute
 from components.gateway.screening_mapping import screening_args
 from components.gateway.sealing import Sealed
 from components.gateway.translator.translator import TranslatorSettings
 from components.serving.mapping import spread_arguments
 from components.serving.scaling_mapping import place_args, route_args
 from components.serving.vllm_arguments import TEXT_TASKS
+from isthmus.contracts.platform.lookups.budgets import team_limits
+from isthmus.contracts.platform.lookups.desk import domain_settings
+from isthmus.contracts.platform.lookups.notifier import webhook_of
 from isthmus.contracts.platform.lookups.records import audit_store_of, seal_prefix
 from isthmus.contracts.platform.lookups.sign_on import tokens_of
+from isthmus.contracts.platform.model.access import GatewayAccess
 from isthmus.contracts.platform.model.platform import AuditStore, Endpoint, Gateway, Platform, Site, Workload
 from isthmus.contracts.vocabulary import CALLED_TARGETS
 from isthmus.core.errors import InputError
@@ -37,7 +47,7 @@ def gateway_args(
     routes: list[GatewayRoute] = []
     for workload in gateway.workloads:
         places = {
-            endpoint_id: place_args(platform, endpoints[endpoint_id], digests)
+            endpoint_id: place_args(platform, endpoints[endpoint_id], digests, gateway.replicas)
             for endpoint_id in workload.reaches
         }
         routes.append(_route(gateway, workload, endpoints, places, cluster_ips))
@@ -52,12 +62,13 @@ def gateway_args(
         "replicas": gateway.replicas,
         "cpu": gateway.cpu,
         "memory": gateway.memory,
-        **({"max_replicas": gateway.max_replicas} if gateway.max_replicas is not None else {}),
+        **scaling_arguments(platform, gateway),
         "destinations": [destination.model_dump() for destination in gateway.destinations],
         "site_cidrs": on_prem_networks(platform),
         "resolvers": list(site.dns),
-        **_recording_arguments(gateway, sealed),
-        **_sign_on_arguments(platform, gateway),
+        **({"model_probes": True} if platform.monitoring.model_probes else {}),
+        **_recording_arguments(platform, gateway, sealed),
+        **sign_on_arguments(platform, tokens_of(platform, gateway)),
     }
     if gateway.screening is not None:
         arguments["screening"] = screening_args(platform, gateway, cluster_ips)
@@ -65,6 +76,8 @@ def gateway_args(
         arguments["router"] = {**gateway.router.model_dump(exclude_none=True), "dns": dns_peers(site)}
     if platform.trust_bundle:
         arguments["trust_bundle"] = platform.trust_bundle
+    if gateway.access is not None:
+        arguments["access"] = _access_arguments(gateway.access, site)
     names = resolver_args(platform, site, gateway.class_)
     if names is not None:
         arguments["names"] = names
@@ -74,27 +87,39 @@ def gateway_args(
     return arguments  # type: ignore[return-value]
 
 
-def _sign_on_arguments(platform: Platform, gateway: Gateway) -> dict[str, Any]:
-    """Of `InferenceGatewayArgs`: whose tokens it accepts."""
-    tokens, people = tokens_of(platform, gateway), platform.people
-    if tokens is None or people is None or people.sign_on is None:
+def sign_on_arguments(platform: Platform, tokens: dict[str, Any] | None) -> dict[str, Any]:
+    """Of `InferenceGatewayArgs` and `ReviewDeskArgs`: whose tokens it accepts. `tokens`: its settings of that name."""
+    people = platform.people
+    keys = people.sign_on.keys if people is not None and people.sign_on is not None else None
+    if tokens is None or keys is None:
         return {}
-    keys = people.sign_on.keys
     places = {"keys_config_map": keys.config_map, "keys_address": keys.address, "keys_ca": keys.ca}
     return {
         "sign_on": {"tokens": tokens, **{key: value for key, value in places.items() if value is not None}}
     }
 
 
-def _recording_arguments(gateway: Gateway, sealed: Sealed | None) -> dict[str, Any]:
+def _access_arguments(access: GatewayAccess, site: Site) -> dict[str, Any]:
+    """Of `InferenceGatewayArgs`: who outside the cluster may call it."""
+    arguments = access.model_dump(exclude_defaults=True) | {"site_cidrs": list(site.cidrs)}
+    if site.kind == "aws":
+        arguments |= {"in_aws": True, "probe_cidrs": list(site.cidrs)}
+    return arguments
+
+
+def _recording_arguments(platform: Platform, gateway: Gateway, sealed: Sealed | None) -> dict[str, Any]:
     """Where callers, usage, traces, held answers and records are kept."""
     arguments: dict[str, Any] = held_args(gateway)
     if gateway.database is not None:
         arguments["database"] = gateway.database.model_dump()
+    if gateway.releasers:
+        arguments["releasers"] = list(gateway.releasers)
+    if gateway.release_freezes:
+        arguments["release_freezes"] = [freeze.model_dump(mode="json") for freeze in gateway.release_freezes]
     if gateway.traces is not None:
         arguments["traces"] = gateway.traces.model_dump(exclude_none=True)
-    if gateway.teams:
-        arguments["teams"] = [team.model_dump(exclude_none=True) for team in gateway.teams]
+    if teams := team_limits(platform, gateway):
+        arguments["teams"] = [team.model_dump(exclude_none=True) for team in teams]
     if gateway.audit is not None:
         audit_fields = {"volume", "secret", "policy", "max_unsealed_s", "content"}
         arguments["audit"] = gateway.audit.model_dump(include=audit_fields, exclude_none=True)
@@ -118,8 +143,13 @@ def _route(
         "model": workload.adapter or endpoint.model,
     }
     workload_fields: Any = workload.model_dump(
-        include={"team", "clients", "allowance"}, exclude_defaults=True
+        include={"team", "clients", "allowance", "people", "interfaces", "mode", "weight"},
+        exclude_defaults=True,
     )
+    if workload.slo is not None and (
+        times := workload.slo.model_dump(exclude={"availability"}, exclude_none=True)
+    ):
+        workload_fields["slo"] = times
     review_fields: Any = review_route_args(gateway, workload)
     route.update(workload_fields)
     route.update(review_fields)
@@ -144,6 +174,11 @@ def _route(
         route.update(serving_fields)
     if endpoint.target not in CALLED_TARGETS:
         route.update(_overflow(workload, endpoints, places))
+    if workload.fallback:
+        route["fallback"] = [
+            _fallback(gateway, workload, endpoints[name], places[name], cluster_ips)
+            for name in workload.fallback
+        ]
     return route
 
 
@@ -200,6 +235,28 @@ def on_prem_networks(platform: Platform) -> list[str]:
     return [cidr for site in platform.sites if site.kind == "on-prem" for cidr in site.cidrs]
 
 
+def _fallback(
+    gateway: Gateway,
+    workload: Workload,
+    endpoint: Endpoint,
+    place: Any,
+    cluster_ips: dict[str, Any],
+) -> GatewayFallback:
+    """Of `GatewayRoute`: another model for a workload's chats."""
+    if endpoint.target in CALLED_TARGETS:
+        return {"endpoint": model_name(endpoint.id, workload.name), "place": place}
+    fallback: GatewayFallback = {"endpoint": endpoint.id, "model": endpoint.model, "place": place}
+    if endpoint.id not in cluster_ips:
+        raise InputError(
+            f"'{workload.name}' at {gateway.site} falls back to '{endpoint.id}' at another site, {endpoint.site}",
+            where=f"gateways.{gateway.name}.workloads.{workload.name}.fallback",
+            fix="Use an endpoint of the gateway's own site, Amazon Bedrock or SageMaker",
+        )
+    if gateway.class_ == "restricted":
+        fallback["cluster_ip"] = cluster_ips[endpoint.id]
+    return fallback
+
+
 def _overflow(workload: Workload, endpoints: dict[str, Endpoint], places: dict[str, Any]) -> Any:
     """Of `GatewayRoute`: what of AWS takes a workload's chats that its own endpoint cannot take."""
     if not workload.overflow or endpoints[workload.endpoint].task not in TEXT_TASKS:
@@ -227,7 +284,12 @@ def held_args(gateway: Gateway) -> dict[str, Any]:
     """Of `InferenceGatewayArgs`."""
     if gateway.reviews is None:
         return {}
-    return {"reviews": gateway.reviews.model_dump(include=_AT_THE_GATEWAY, exclude_none=True)}
+    settings = gateway.reviews.model_dump(include=_AT_THE_GATEWAY, exclude_none=True)
+    if domains := domain_settings(gateway.reviews):
+        settings["domains"] = domains
+    if gateway.reviews.cases is not None:
+        settings["cases"] = gateway.reviews.cases.model_dump(mode="json")
+    return {"reviews": settings}
 
 
 def review_route_args(gateway: Gateway, workload: Workload) -> dict[str, Any]:
@@ -238,6 +300,8 @@ def review_route_args(gateway: Gateway, workload: Workload) -> dict[str, Any]:
         fields["impact"] = workload.impact
         if workload.review is not None:
             fields["review"] = workload.review.model_dump(exclude_none=True)
+        if (webhook := webhook_of(gateway, workload.name)) is not None:
+            fields["webhook"] = webhook
     calibrations: list[dict[str, Any]] = []
     for calibration in workload.calibrations:
         if calibration.text is None:

@@ -190,16 +190,13 @@ def _create_network_policies(
     from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
     askers: Any = {"matchExpressions": [{"key": ROLE_LABEL, "operator": "In", "values": ASKERS}]}
-    own_spec: Any = {
-        "podSelector": {"matchLabels": names.selector},
-        "policyTypes": ["Ingress", "Egress"],
-        "ingress": [
+    own = names.create_network_policy(
+        [
             {"from": [{"podSelector": askers}], "ports": both_protocols(DNS_PORT)},
             metrics_ingress(settings.monitoring_namespace, METRICS_PORT),
         ],
-        "egress": dns_egress(resolver.get("peers"), f"{names.service}.peers"),
-    }
-    own = NetworkPolicy(f"{names.name}-network", metadata=names.metadata(), spec=own_spec, opts=names.options)
+        dns_egress(resolver.get("peers"), f"{names.service}.peers"),
+    )
     resolver_pods = {"matchLabels": {ROLE_LABEL: "resolver", CLASS_LABEL: names.sensitivity}}
     ask_spec: Any = {
         "podSelector": askers,
@@ -240,26 +237,17 @@ def _container(resolver: NameResolver) -> dict[str, Any]:
 def _deployment_spec(
     names: WorkloadNames, resolver: NameResolver, config: Any, settings: PodSettings
 ) -> dict[str, Any]:
-    return {
-        "replicas": resolver.get("replicas", REPLICAS),
-        "selector": {"matchLabels": names.selector},
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-        "progressDeadlineSeconds": 600,
-        "revisionHistoryLimit": 3,
-        "template": {
-            "metadata": {"labels": names.labels},
-            "spec": pod_spec(
-                names.service,
-                [_container(resolver)],
-                [{"name": "config", "configMap": {"name": config.metadata["name"], "defaultMode": 0o440}}],
-                pull_secrets=settings.pull_secrets,
-                # Its /etc/resolv.conf names the cluster's resolver, to which it forwards queries.
-                dnsPolicy="ClusterFirst",
-                topologySpreadConstraints=spread_over_domains(names.selector, settings.failure_domain_label),
-                **priority_fields(settings.pod_priority),
-            ),
-        },
-    }
+    pod = pod_spec(
+        names.service,
+        [_container(resolver)],
+        [{"name": "config", "configMap": {"name": config.metadata["name"], "defaultMode": 0o440}}],
+        pull_secrets=settings.pull_secrets,
+        # Its /etc/resolv.conf names the cluster's resolver, to which it forwards queries.
+        dnsPolicy="ClusterFirst",
+        topologySpreadConstraints=spread_over_domains(names.selector, settings.failure_domain_label),
+        **priority_fields(settings.pod_priority),
+    )
+    return names.rolling_spec(pod, resolver.get("replicas", REPLICAS))
 
 
 def _create_service(names: WorkloadNames, resolver: NameResolver) -> Any:

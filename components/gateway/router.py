@@ -81,11 +81,29 @@ def route_through_router(router: GatewayRouter, route: "GatewayRoute", namespace
     """A route of the edge's configuration to the router. The request is the same for every version."""
     server = dns_name(router["service"], namespace)
     canary = route.get("canary")
+    if canary is not None and "steps" in canary:
+        raise InputError(
+            "a router splits the requests, and no move of the release changes its weights",
+            where=f"routes.{route['workload']}.canary.steps",
+            fix="Set percent instead of steps, or remove router",
+        )
     if canary is not None and canary["model"] != route["model"]:
         raise InputError(
             f"with a router the canary must serve model {route['model']}, but it serves {canary['model']}",
             where=f"routes.{route['workload']}.canary.model",
             fix="Serve the new version under the same model name, or remove the router",
+        )
+    if canary is not None and canary.get("shadow_percent"):
+        raise InputError(
+            "behind a router no copies of requests are sent to the canary",
+            where=f"routes.{route['workload']}.canary.shadow_percent",
+            fix="Remove shadow_percent, or remove the router",
+        )
+    if canary is not None and "judge" in canary:
+        raise InputError(
+            "behind a router no answers are judged",
+            where=f"routes.{route['workload']}.canary.judge",
+            fix="Remove judge, or remove the router",
         )
     if "also" in route:
         raise InputError(
@@ -101,7 +119,9 @@ def route_through_router(router: GatewayRouter, route: "GatewayRoute", namespace
         "named": True,
         **route.get("place", {}),
     }
-    return config | {key: value for key, value in route.items() if key in ("task", "cache_salt")}
+    return config | {
+        key: value for key, value in route.items() if key in ("task", "cache_salt", "interfaces")
+    }
 
 
 def create_router(
@@ -233,6 +253,14 @@ def _backend_kind(picker: ModelPicker | None) -> dict[str, Any]:
     return {"group": "", "kind": "Service"}
 
 
+def _paths(route: "GatewayRoute") -> list[dict[str, str]]:
+    """The paths that a route may send. `count_tokens` of the interface `messages` asks the tokenizer, too."""
+    paths = [{"type": "PathPrefix", "value": "/v1"}]
+    if {"messages", "tokenize"}.intersection(route.get("interfaces", [])):
+        paths.append({"type": "Exact", "value": "/tokenize"})
+    return paths
+
+
 def _http_route(
     gateway_name: str, route: "GatewayRoute", backends: dict[str, ModelPicker | None]
 ) -> dict[str, Any]:
@@ -250,7 +278,7 @@ def _http_route(
         "parentRefs": [{"name": gateway_name, "sectionName": "https"}],
         "rules": [
             {
-                "matches": [{"path": {"type": "PathPrefix", "value": "/v1"}, "headers": [header]}],
+                "matches": [{"path": path, "headers": [header]} for path in _paths(route)],
                 "backendRefs": refs,
                 # Longer than the edge's own time limits. A proxy's default would cut answers.
                 "timeouts": {"request": "310s"},

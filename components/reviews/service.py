@@ -1,6 +1,8 @@
-"""The component Reviews: the service where people decide on held answers.
+"""The component Reviews: the service where people decide on held answers, the proxy at which they sign on, and the
+notifier that tells them what waits.
 
-It has its own namespace, account, database user and keys, separate from the gateways that hold the answers.
+It has its own namespace, account, database user and keys, separate from the gateways that hold the answers. With a desk
+it has a second port for people's pages, which only the proxy reaches. The proxy has a namespace of its own.
 """
 
 from collections.abc import Sequence
@@ -8,20 +10,22 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.base.argument_checks import check_sensitivity, check_within, parse_network
-from components.cluster.certificates import CertificateIssuer, certificate
+from components.base.argument_checks import check_sensitivity
+from components.cluster.certificates import CertificateIssuer, workload_certificate
 from components.cluster.class_namespace import create_isolated_namespace, pods_quota
 from components.cluster.edge_files import RECORDS, SEALS, config_map, reviews_config
 from components.cluster.objects import (
-    NAMESPACE_LABEL,
     SERVING_PORT,
     dns_name,
     reviews_namespace,
+    reviews_sign_on_namespace,
+    serving_rule,
 )
+from components.cluster.people_ingress import people_ingress
 from components.cluster.pod_defaults import (
     GATEWAY_USER,
-    NO_RESOLVER,
     guaranteed_resources,
+    no_dns,
     share_security,
 )
 from components.cluster.workload_names import WorkloadNames
@@ -35,12 +39,28 @@ from components.gateway.records import (
     create_share,
     create_shared_claim,
 )
+from components.gateway.sign_on import (
+    GatewaySignOn,
+    host_of,
+    issuer_egress,
+    mounts_and_volumes,
+    tokens_section,
+)
+from components.gateway.sign_on_proxy import SignOnProxy, create_sign_on_proxy
 from components.observability.pod_monitor import metrics_ingress
-from isthmus.core.errors import InputError
+from components.reviews.notifier import create_notifier
+from edge.config.desk import SESSION_S
+from isthmus.contracts.platform.lookups.desk import DESK_PORT
 
 _SECRET = "/etc/isthmus/reviews"  # noqa: S105 (where it is mounted)
 _REVIEWERS_CA = "/etc/isthmus/reviewers"
 _REPLICAS = 2
+_SIGN_ON = "reviews-sign-on"
+"""Role of the pods at which reviewers sign on."""
+_NOBODY = "Set from_cidrs to the reviewers' networks, or set from_namespaces"
+_NOBODY_AT_DESK = (
+    "Set from_namespaces to that of your ingress controller, or from_cidrs to reviewers' networks"
+)
 CPU, MEMORY = "500m", "512Mi"
 """Resources of each replica."""
 
@@ -56,6 +76,69 @@ class GatewayReviewer(TypedDict):
     """Workloads of the gateway that this person may review. Absent: all."""
     senior: NotRequired[bool]
     """Whether this person may decide escalated answers."""
+
+
+class ReviewDeskArgs(TypedDict):
+    """The pages of a review service for people who sign on."""
+
+    url: str
+    """Where people open it."""
+    settings: dict[str, Any]
+    """Section `desk` of the edge's configuration without `listen` (docs/desk.md)."""
+    sign_on_image: pulumi.Input[str]
+    """Image of oauth2-proxy, by digest."""
+    sign_on: GatewaySignOn
+    """Whose access tokens it accepts."""
+    client: str
+    """Its client at the sign-on."""
+    scope: str
+    """Scopes with which people sign on, such as `openid email`."""
+    issuer_address: str
+    """IP address of the sign-on."""
+    issuer_ca: NotRequired[str]
+    """ConfigMap with `ca.crt` in the proxy's namespace: who signed the issuer's certificate."""
+    sign_on_secret: str
+    """Secret in the proxy's namespace: `client-secret` and `cookie-secret`."""
+    from_cidrs: NotRequired[list[str]]
+    """Networks of the reviewers. For a restricted class they must be inside the site's."""
+    from_namespaces: NotRequired[list[str]]
+    """Namespaces from which reviewers come, such as that of an ingress controller."""
+
+
+class NotifierExit(TypedDict):
+    """A mail relay or a service that the notifier reaches."""
+
+    host: str
+    """Host name in its certificate."""
+    address: str
+    """Its IP address."""
+    port: int
+    """Its port."""
+
+
+class ReviewNotifierArgs(TypedDict):
+    """What tells people that answers wait for them."""
+
+    image: pulumi.Input[str]
+    """Image of the notifier, by digest."""
+    settings: dict[str, Any]
+    """The edge's configuration of `mode: notifier` without `health` (docs/deadlines.md)."""
+    exits: list[NotifierExit]
+    """What its network policy opens beside the database. For a restricted class: inside the site's networks."""
+    secret: str
+    """Secret in its namespace with `password` and `ca.crt` of the database."""
+    target_secrets: NotRequired[dict[str, str]]
+    """By target: the Secret in its namespace with `password` or `url`."""
+    webhook_secrets: NotRequired[dict[str, str]]
+    """By webhook: the Secret in its namespace with `secret`."""
+    webhook_authorities: NotRequired[dict[str, str]]
+    """By webhook: the ConfigMap in its namespace with `ca.crt` of the application's authority."""
+    calendars: NotRequired[dict[str, str]]
+    """By file name: calendars of who is on call, beside its configuration."""
+    calendar_config_maps: NotRequired[dict[str, str]]
+    """By target: the ConfigMap in its namespace with `on-call.yaml`."""
+    relay_ca: NotRequired[str]
+    """ConfigMap in its namespace with `ca.crt`: the CA of mail relays."""
 
 
 class ReviewsArgs(TypedDict):
@@ -89,8 +172,14 @@ class ReviewsArgs(TypedDict):
     """Namespaces of the reviewers."""
     reviewers: NotRequired[list[GatewayReviewer]]
     """Reviewers with certificates. Reviewers with keys are in the database."""
+    desk: NotRequired[ReviewDeskArgs]
+    """The pages for reviewers who sign on. Absent: there is the API alone."""
+    notifier: NotRequired[ReviewNotifierArgs]
+    """What tells people that answers wait. Absent: nobody is told."""
     claim_s: NotRequired[int]
     """Seconds for which a claimed answer is reserved for one reviewer (default 900)."""
+    domains: NotRequired[list[dict[str, Any]]]
+    """Deadlines in working time, the same as those of the gateways (docs/deadlines.md)."""
     site_cidrs: NotRequired[list[str]]
     """The site's networks. Database and reviewers of a restricted class must be inside them."""
     replicas: NotRequired[int]
@@ -132,6 +221,7 @@ class Reviews(pulumi.ComponentResource):
         """`dependencies`: resources that must exist before its pods start."""
         super().__init__("isthmus:index:Reviews", name, dict(args), opts)
         sensitivity = check_sensitivity(args["sensitivity"], name)
+        people = people_ingress(args, sensitivity, "reviews", _NOBODY)
         namespace = reviews_namespace(sensitivity)
         replicas = args.get("replicas", _REPLICAS)
         namespace_object, isolation = create_isolated_namespace(
@@ -139,12 +229,8 @@ class Reviews(pulumi.ComponentResource):
         )
         names = WorkloadNames(name, sensitivity, "reviews", namespace, self, [namespace_object])
         settings = PodSettings.from_args(args)
-        secret, certificate_resources = certificate(
-            name,
-            names.service,
-            namespace,
-            names.labels,
-            names.options,
+        secret, certificate_resources = workload_certificate(
+            names,
             issuer=args.get("issuer"),
             secret=args.get("certificate_secret"),
             client=False,
@@ -153,30 +239,72 @@ class Reviews(pulumi.ComponentResource):
         config = config_map(
             name, names.service, namespace, names.labels, _config(args, sensitivity), names.options
         )
-        create_edge_workload(
-            names,
-            EdgePods(
-                container="reviews",
-                image=args["image"],
-                replicas=replicas,
-                resources=guaranteed_resources(CPU, MEMORY),
-                config=config,
-                tls_secret=secret,
-                ingress=[_reviewers(args, sensitivity), metrics_ingress(settings.monitoring_namespace)],
-                egress=database_egress(
-                    args["database"], sensitivity, args.get("site_cidrs", []), names.service
-                ),
-                dependencies=[*certificate_resources, *claims, *isolation, *dependencies],
-                mounts=_mounts(records),
-                volumes=_volumes(args, records),
-                pod_fields={"securityContext": share_security(GATEWAY_USER), **_pod_names(args)},
-            ),
-            settings,
-        )
+        waits_for = [*certificate_resources, *claims, *isolation, *dependencies]
+        pods = _pods(args, names, people, (config, secret, records), waits_for)
+        service = create_edge_workload(names, pods, settings)
+        if "desk" in args:
+            _create_sign_on(names, args, args["desk"], service, settings)
+        if "notifier" in args:
+            create_notifier(names, args, settings)
         address = f"https://{dns_name(names.service, namespace)}:{SERVING_PORT}"
         self.address = pulumi.Output.from_input(address)
         self.namespace = namespace_object.metadata.apply(lambda meta: str(meta.name))
         self.register_outputs({"address": self.address, "namespace": self.namespace})
+
+
+def _pods(
+    args: ReviewsArgs,
+    names: WorkloadNames,
+    people: dict[str, Any],
+    files: tuple[Any, str, ShareParts],
+    dependencies: list[pulumi.Resource],
+) -> EdgePods:
+    """`files`: the ConfigMap of its configuration, the Secret of its certificate and the share of its records."""
+    config, secret, records = files
+    sign_on = _sign_on_of(args)
+    sign_on_mounts, sign_on_volumes = mounts_and_volumes(sign_on)
+    place = names.sensitivity, args.get("site_cidrs", []), names.service
+    from_proxy = serving_rule(
+        "from", reviews_sign_on_namespace(names.sensitivity), _SIGN_ON, names.sensitivity, DESK_PORT
+    )
+    return EdgePods(
+        container="reviews",
+        image=args["image"],
+        replicas=args.get("replicas", _REPLICAS),
+        resources=guaranteed_resources(CPU, MEMORY),
+        config=config,
+        tls_secret=secret,
+        ingress=[people, *([from_proxy] if sign_on else []), metrics_ingress(args["monitoring_namespace"])],
+        egress=[*database_egress(args["database"], *place), *issuer_egress(sign_on, *place)],
+        dependencies=dependencies,
+        mounts=[*_mounts(records), *sign_on_mounts],
+        volumes=[*_volumes(args, records), *sign_on_volumes],
+        ports={"desk": DESK_PORT} if sign_on else {},
+        pod_fields={"securityContext": share_security(GATEWAY_USER), **_pod_names(args)},
+    )
+
+
+def _sign_on_of(args: ReviewsArgs) -> GatewaySignOn | None:
+    return args["desk"]["sign_on"] if "desk" in args else None
+
+
+def _create_sign_on(
+    names: WorkloadNames, args: ReviewsArgs, desk: ReviewDeskArgs, service: Any, settings: PodSettings
+) -> None:
+    """Create the proxy at which reviewers sign on to the desk."""
+    shared: dict[str, Any] = {key: value for key, value in args.items() if key in ("issuer", "site_cidrs")}
+    people = people_ingress({**shared, **desk}, names.sensitivity, "desk", _NOBODY_AT_DESK)
+    proxy_names = WorkloadNames(
+        f"{names.name}-sign-on",
+        names.sensitivity,
+        _SIGN_ON,
+        reviews_sign_on_namespace(names.sensitivity),
+        names.parent,
+    )
+    session_s = desk["settings"].get("max_session_s", SESSION_S)
+    create_sign_on_proxy(
+        proxy_names, SignOnProxy({**shared, **desk}, names, service, people, DESK_PORT, session_s), settings
+    )
 
 
 def _create_claims(names: WorkloadNames, args: ReviewsArgs) -> tuple[ShareParts, list[pulumi.Resource]]:
@@ -224,12 +352,12 @@ def _volumes(args: ReviewsArgs, records: ShareParts) -> list[dict[str, Any]]:
 
 
 def _pod_names(args: ReviewsArgs) -> dict[str, Any]:
-    """Fields of the pod's spec for name resolution. The hosts file contains the only name that it resolves."""
-    database = args["database"]
-    return with_host_aliases(
-        [(database["address"], database["host"])],
-        {"dnsPolicy": "None", "dnsConfig": {"nameservers": [NO_RESOLVER]}},
-    )
+    """Name resolution without DNS: the hosts file has the database, and the issuer's keys where a desk reads them."""
+    database, sign_on = args["database"], _sign_on_of(args)
+    hosts: list[tuple[Any, str]] = [(database["address"], database["host"])]
+    if sign_on is not None and "keys_address" in sign_on:
+        hosts.append((sign_on["keys_address"], host_of(sign_on)))
+    return with_host_aliases(hosts, no_dns())
 
 
 def _quota(replicas: int) -> dict[str, str]:
@@ -264,30 +392,9 @@ def _config(args: ReviewsArgs, sensitivity: str) -> dict[str, Any]:
             "held": {"keys": CONTENT_KEYS, "wrapping_key": f"{_SECRET}/wrapping.key"},
             "reviewers": [dict(reviewer) for reviewer in args.get("reviewers", [])],
             "claim_s": args.get("claim_s", 900),
+            **({"domains": args["domains"]} if "domains" in args else {}),
+            **tokens_section(_sign_on_of(args)),
+            **({"desk": args["desk"]["settings"]} if "desk" in args else {}),
         },
     )
     return {**config, "audit": {**audit, "policy": args.get("policy") or config_version(config)}}
-
-
-def _reviewers(args: ReviewsArgs, sensitivity: str) -> dict[str, Any]:
-    """Ingress: the serving port, from named networks and namespaces. A rule without peers would admit everybody."""
-    cidrs, spaces = args.get("from_cidrs", []), args.get("from_namespaces", [])
-    if not cidrs and not spaces:
-        raise InputError(
-            "no network and no namespace may reach the reviews",
-            where=f"{sensitivity}-reviews.from_cidrs",
-            fix="Set from_cidrs to the reviewers' networks, or set from_namespaces",
-        )
-    for cidr in cidrs:
-        if sensitivity == "restricted":
-            check_within(cidr, args.get("site_cidrs", []), f"{sensitivity}-reviews.from_cidrs")
-    return {
-        "from": [
-            *(
-                {"ipBlock": {"cidr": str(parse_network(cidr, f"{sensitivity}-reviews.from_cidrs"))}}
-                for cidr in cidrs
-            ),
-            *({"namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: namespace}}} for namespace in spaces),
-        ],
-        "ports": [{"protocol": "TCP", "port": SERVING_PORT}],
-    }

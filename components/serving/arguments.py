@@ -205,6 +205,8 @@ class ModelServerArgs(TypedDict):
     """Task: chat (default), embedding, rerank or guard."""
     speculative: NotRequired[ModelSpeculative]
     """Speculative decoding; absent: none."""
+    batches: NotRequired[bool]
+    """Whether gateways send it lines of batches, which wait for other requests (default false)."""
     prefix_cache: NotRequired[str]
     """Sharing of cached prefixes: shared (default), salted (by the gateway's workloads) or off."""
     compile_cache: NotRequired[ModelCompileCache]
@@ -215,6 +217,8 @@ class ModelServerArgs(TypedDict):
     """Endpoint picker that chooses the replica of each request, with an InferencePool. Absent: the Service does."""
     router: NotRequired[str]
     """Service of the class's router, which may then reach it in addition to the gateway. Absent: no router."""
+    by_replica: NotRequired[bool]
+    """Whether a headless Service `ID-replicas` lists its replicas for gateways (default false; not restricted)."""
     scaling: NotRequired[ModelScaling]
     """Autoscaling by load. Absent: always `replicas`."""
     fetch_image: NotRequired[str]
@@ -305,6 +309,8 @@ class ModelDoorArgs(TypedDict):
     """Whether a rollout adds a replica before it removes one."""
     router: NotRequired[str]
     """Service of the class's router, which may then reach it in addition to the gateway."""
+    by_replica: NotRequired[bool]
+    """Whether a headless Service `ID-replicas` lists its replicas for gateways (default false; not restricted)."""
     picker: NotRequired[ModelPicker]
     """Endpoint picker of its InferencePool, which a router uses instead of the Service."""
     fetched_from: NotRequired[StoreAddress]

@@ -2,7 +2,7 @@
 
 There are three metrics. KEDA uses the largest number of replicas that any of them needs:
 
-- requests that wait in the queues of all engines: one replica for each `waiting` of them;
+- requests that wait in the queues of all engines, or in the class's gateways for them: one replica for each `waiting`;
 - KV cache use of the fullest replica, with the target `kv_cache`;
 - with a limited batch (`max_num_seqs`), requests in all engines: one replica for each full batch. Without this
   metric, many short requests would fill batches but no cache, and look like no load.
@@ -17,14 +17,12 @@ from typing import Any
 
 import pulumi
 
-from components.cluster.objects import custom_resource, metadata
+from components.cluster.objects import SERVING_PORT, dns_name
+from components.cluster.scaled_object import prometheus_trigger
+from components.cluster.scaled_object import scaled_object as keda_scaled_object
 from components.serving.arguments import ModelScaling, ModelServerArgs
 from isthmus.core.errors import InputError
 
-POLL_S = 15
-"""Polling interval in seconds, the same as Prometheus' scrape interval."""
-_FAILURES = 8
-"""Consecutive failed measurements before the fallback: two minutes, which is longer than a restart of Prometheus."""
 _ASLEEP_AFTER = "5m"
 """Window in which requests at the gateway count. A failed scrape must not stop a model."""
 
@@ -87,43 +85,17 @@ def scaled_object(
     opts: pulumi.ResourceOptions,
 ) -> pulumi.CustomResource:
     """The ScaledObject of a model server's Deployment."""
-    cooldown = scaling.get("cooldown_s", 300)
-    min_replicas, max_replicas = scaling["min_replicas"], scaling["max_replicas"]
     # A loading replica takes no load yet. Adding one each minute in that time would overshoot.
     fallback = scaling.get("fallback_replicas", args.get("replicas", 1))
-    spec: dict[str, Any] = {
-        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": args["id"]},
-        "minReplicaCount": min_replicas,
-        "maxReplicaCount": max_replicas,
-        "pollingInterval": POLL_S,
-        "cooldownPeriod": cooldown,
-        # A new replica is not removed before it has had time to load.
-        "initialCooldownPeriod": args.get("load_timeout_s", 1800),
-        # Without measurements the planned replicas serve, and running ones are kept.
-        "fallback": {
-            "failureThreshold": _FAILURES,
-            "replicas": min(max(fallback, min_replicas), max_replicas),
-            "behavior": "currentReplicasIfHigher",
-        },
-        "advanced": {
-            "restoreToOriginalReplicaCount": False,
-            "horizontalPodAutoscalerConfig": {
-                "behavior": {
-                    "scaleUp": {
-                        "stabilizationWindowSeconds": 0,
-                        "policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}],
-                    },
-                    "scaleDown": {
-                        "stabilizationWindowSeconds": cooldown,
-                        "policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}],
-                    },
-                }
-            },
-        },
-        "triggers": triggers(args, scaling, namespace),
-    }
-    meta = metadata(args["id"], labels, namespace=namespace)
-    return custom_resource(f"{name}-scaling", "keda.sh/v1alpha1", "ScaledObject", meta, {"spec": spec}, opts)
+    return keda_scaled_object(
+        name,
+        (args["id"], namespace, labels),
+        (scaling["min_replicas"], scaling["max_replicas"], fallback),
+        triggers(args, scaling, namespace),
+        opts,
+        cooldown_s=scaling.get("cooldown_s", 300),
+        initial_cooldown_s=args.get("load_timeout_s", 1800),
+    )
 
 
 def triggers(args: ModelServerArgs, scaling: ModelScaling, namespace: str) -> list[dict[str, Any]]:
@@ -132,9 +104,10 @@ def triggers(args: ModelServerArgs, scaling: ModelScaling, namespace: str) -> li
     job_label = f'job="{namespace}/{args["id"]}"'
     zero_default = " or vector(0)" if scaling["min_replicas"] == 0 else ""
     waiting, running = (f"sum(vllm:num_requests_{state}{{{job_label}}})" for state in ("waiting", "running"))
+    waiting = f"{waiting} + {_queued(args, namespace)}"
     definitions = [
-        _trigger("waiting", f"{waiting}{zero_default}", scaling.get("waiting", 5), scaling),
-        _trigger(
+        prometheus_trigger("waiting", f"{waiting}{zero_default}", scaling.get("waiting", 5), scaling),
+        prometheus_trigger(
             "kv-cache",
             f"max(vllm:kv_cache_usage_perc{{{job_label}}}){zero_default}",
             scaling.get("kv_cache", 0.8),
@@ -144,7 +117,9 @@ def triggers(args: ModelServerArgs, scaling: ModelScaling, namespace: str) -> li
     ]
     batch = args.get("max_num_seqs")
     if batch is not None:
-        definitions.append(_trigger("in-batches", f"{waiting} + {running}{zero_default}", batch, scaling))
+        definitions.append(
+            prometheus_trigger("in-batches", f"{waiting} + {running}{zero_default}", batch, scaling)
+        )
     if scaling["min_replicas"] == 0:
         gateway = f'job="{namespace}/{args["sensitivity"]}-gateway"'
         names = "|".join(sorted(scaling.get("woken_by", [])))
@@ -154,27 +129,17 @@ def triggers(args: ModelServerArgs, scaling: ModelScaling, namespace: str) -> li
         first_request = f"(sum({counter} unless {counter} offset {_ASLEEP_AFTER}) or vector(0))"
         # One replica for any number of requests. The other triggers decide how many are needed.
         query = f"{increase} + {first_request} > bool 0"
-        definitions.append(_trigger("asked-for", query, 1, scaling))
+        definitions.append(prometheus_trigger("asked-for", query, 1, scaling))
     return definitions
 
 
-def _trigger(
-    name: str, query: str, threshold: float, scaling: ModelScaling, *, kind: str = "AverageValue"
-) -> dict[str, Any]:
-    trigger: dict[str, Any] = {
-        "type": "prometheus",
-        "name": name,
-        "metricType": kind,
-        "metadata": {
-            "serverAddress": scaling["prometheus_url"],
-            "query": query,
-            "threshold": f"{threshold:g}",
-            "activationThreshold": "0",
-            # No series means that the measurement is broken, not that there is no load. It counts as a failure,
-            # which triggers the fallback.
-            "ignoreNullValues": "false",
-        },
-    }
-    if scaling.get("authentication"):
-        trigger["authenticationRef"] = {"name": scaling.get("authentication", "")}
-    return trigger
+def _queued(args: ModelServerArgs, namespace: str) -> str:
+    """The query of requests that wait in the class's gateways until the endpoint has room.
+
+    A PodMonitor's scrapes have a label `endpoint` of their own, and rename the metric's.
+    """
+    gateway = f'job="{namespace}/{args["sensitivity"]}-gateway"'
+    server = f"{dns_name(args['id'], namespace)}:{SERVING_PORT}"
+    labels = ("exported_endpoint", "endpoint")
+    series = [f'isthmus_endpoint_queued{{{gateway},{label}="{server}"}}' for label in labels]
+    return f"(sum({' or '.join(series)}) or vector(0))"

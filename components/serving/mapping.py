@@ -10,7 +10,11 @@ from isthmus.contracts.platform.layers import DoorGiven
 from isthmus.contracts.platform.lookups import mig as platform_mig
 from isthmus.contracts.platform.lookups.engine_settings import ENGINE_SETTINGS
 from isthmus.contracts.platform.lookups.pools import failure_domain_label
-from isthmus.contracts.platform.lookups.serving import at_max_replicas, scaled_endpoints
+from isthmus.contracts.platform.lookups.serving import (
+    at_max_replicas,
+    lists_replicas,
+    scaled_endpoints,
+)
 from isthmus.contracts.platform.model.platform import Endpoint, Platform, Pool
 from isthmus.contracts.platform.model.pools import ZONE_LABEL
 from isthmus.core.errors import InputError
@@ -100,6 +104,14 @@ def _serving_args(platform: Platform, endpoint: Endpoint) -> dict[str, Any]:
     """Optional arguments of `ModelServerArgs`: engine settings, scaling, and the image that fetches weights."""
     arguments = endpoint.model_dump(include=_ENGINE, exclude_defaults=True, exclude_none=True)
     arguments |= _router(platform, endpoint)
+    if lists_replicas(platform, endpoint):
+        arguments["by_replica"] = True
+    if any(
+        "batches" in workload.interfaces and endpoint.id in workload.reaches
+        for gateway in platform.gateways
+        for workload in gateway.workloads
+    ):
+        arguments["batches"] = True
     scaling = scaled_endpoints(platform).get(endpoint.id)
     if scaling is not None:
         arguments["scaling"] = {
@@ -131,6 +143,8 @@ def _router(platform: Platform, endpoint: Endpoint) -> dict[str, str]:
 def _door_access_args(platform: Platform, endpoint: Endpoint) -> dict[str, Any]:
     """Optional arguments of `ModelDoorArgs`: the router and picker that reach it, and the store of its weights."""
     arguments: dict[str, Any] = _router(platform, endpoint)
+    if lists_replicas(platform, endpoint):
+        arguments["by_replica"] = True
     if endpoint.picker is not None:
         arguments["picker"] = endpoint.picker.model_dump()
     weights = endpoint.weights

@@ -17,6 +17,7 @@ from components.cluster.objects import (
     class_namespace,
     common_labels,
     metadata,
+    replicas_name,
     workload_selector,
 )
 from components.observability.pod_monitor import metrics_ingress
@@ -29,6 +30,7 @@ from components.serving.replica_groups import (
     leader_service,
 )
 from components.serving.weights import cache as weight_cache
+from isthmus.core.errors import InputError
 
 ADDRESS = {"pulumi.com/waitFor": "jsonpath={.spec.clusterIP}"}
 """Makes Pulumi wait for the Service's address only, because its pods come later."""
@@ -58,6 +60,7 @@ class ModelDoor(pulumi.ComponentResource):
         service = create_service(
             name, endpoint, namespace, labels, serving_selector, service_opts, annotations=ADDRESS
         )
+        create_replica_service(name, args, namespace, labels, serving_selector, service_opts)
         inference_pool.create(
             name, args, namespace, labels, serving_selector, pulumi.ResourceOptions(parent=self)
         )
@@ -127,6 +130,36 @@ def create_service(
     }
     meta = metadata(endpoint, labels, namespace=namespace, annotations=annotations)
     return Service(f"{name}-service", metadata=meta, spec=spec, opts=opts)
+
+
+def create_replica_service(
+    name: str,
+    args: ModelServerArgs | ModelDoorArgs,
+    namespace: str,
+    labels: dict[str, str],
+    selector: dict[str, str],
+    opts: pulumi.ResourceOptions,
+) -> None:
+    """Create the headless Service, which lists the addresses of the ready replicas, if `by_replica` is set."""
+    from pulumi_kubernetes.core.v1 import Service
+
+    if not args.get("by_replica"):
+        return
+    if args["sensitivity"] == "restricted":
+        raise InputError(
+            "a restricted gateway cannot look up replicas, because it has no resolver of the cluster",
+            where=f"{args['id']}.by_replica",
+            fix="Remove by_replica",
+        )
+    spec: Any = {
+        "type": "ClusterIP",
+        "clusterIP": "None",
+        "selector": selector,
+        # A headless Service has no port of its own: clients connect to the port of the pods.
+        "ports": [{"name": "https", "port": SERVING_PORT, "targetPort": SERVING_PORT, "protocol": "TCP"}],
+    }
+    meta = metadata(replicas_name(args["id"]), labels, namespace=namespace, annotations=ADDRESS)
+    Service(f"{name}-replicas", metadata=meta, spec=spec, opts=opts)
 
 
 def addressable_groups(replicas: int) -> int:

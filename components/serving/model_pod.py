@@ -4,14 +4,14 @@ from typing import Any
 
 from components.cluster.objects import ENGINE_PORT, GPU_TOLERATION
 from components.cluster.pod_defaults import (
-    NO_RESOLVER,
     POD_SECURITY,
     TMP_VOLUME,
     container_security,
     edge_container,
+    edge_probes,
     edge_volumes,
     guaranteed_resources,
-    health_probe,
+    no_dns,
     pod_spec,
     priority_fields,
 )
@@ -112,9 +112,7 @@ def _sidecar(args: ModelServerArgs) -> dict[str, Any]:
             has_trust_bundle="trust_bundle" in args,
         ),
         "restartPolicy": "Always",
-        "startupProbe": health_probe(2, 60, "/live"),
-        "readinessProbe": health_probe(5, 3),
-        "livenessProbe": health_probe(10, 6, "/live"),
+        **edge_probes(),
     }
 
 
@@ -175,13 +173,12 @@ def _placement_fields(
 ) -> dict[str, Any]:
     """Pod fields for placement and DNS, which is off."""
     if args.get("engine", "gpu") == "cpu":
-        return {"dnsPolicy": "None", "dnsConfig": {"nameservers": [NO_RESOLVER]}}
+        return no_dns()
     fields: dict[str, Any] = {
         "nodeSelector": node_selector(args),
         "tolerations": [GPU_TOLERATION],
         # It calls nobody, so it resolves no names.
-        "dnsPolicy": "None",
-        "dnsConfig": {"nameservers": [NO_RESOLVER]},
+        **no_dns(),
         **device_claims(args),
     }
     survive, domains = args.get("survive", "none"), args.get("failure_domains", 1)

@@ -20,7 +20,12 @@ from components.serving import autoscaling, inference_pool
 from components.serving.arguments import ModelServerArgs
 from components.serving.deployment import WorkloadParts, create_deployment, create_groups, deadline
 from components.serving.devices import check_devices, device_objects
-from components.serving.model_network import ADDRESS, create_network_policy, create_service
+from components.serving.model_network import (
+    ADDRESS,
+    create_network_policy,
+    create_replica_service,
+    create_service,
+)
 from components.serving.replica_groups import LEADER_LABELS, check_nodes_per_replica
 from components.serving.weights import cache as weight_cache
 from components.serving.weights import compile_cache
@@ -122,6 +127,7 @@ class ModelServer(pulumi.ComponentResource):
         options = pulumi.ResourceOptions(parent=self, custom_timeouts=timeouts)
         annotations = ADDRESS if autoscaling.can_scale_to_zero(args) else None
         service = create_service(name, args["id"], namespace, labels, selector, options, annotations)
+        create_replica_service(name, args, namespace, labels, selector, child)
         self.cluster_ip = service.spec.apply(lambda spec: spec.cluster_ip)
         return [policy]
 

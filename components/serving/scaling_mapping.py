@@ -9,6 +9,12 @@ from components.serving.vllm_arguments import TEXT_TASKS
 from components.serving.weights.cache import BESIDE_CPU, BESIDE_MEMORY, FETCH_CPU, FETCH_MEMORY
 from isthmus.contracts.hardware import mig
 from isthmus.contracts.platform.lookups.node_cache import fetchers
+from isthmus.contracts.platform.lookups.serving import (
+    at_once_by_replica,
+    lists_replicas,
+    most_replicas,
+    scaled_endpoints,
+)
 from isthmus.contracts.platform.model.platform import Endpoint, Platform, Workload
 from isthmus.contracts.vocabulary import VLLM_TARGETS
 
@@ -46,17 +52,52 @@ def fetching_on_nodes(machines: int) -> FetchResources:
     )
 
 
-def place_args(platform: Platform, endpoint: Endpoint, digests: bool) -> dict[str, Any]:
-    """`GatewayPlace` of an endpoint. `digests`: whether this stack knows its release."""
+def place_args(platform: Platform, endpoint: Endpoint, digests: bool, copies: int = 1) -> dict[str, Any]:
+    """`GatewayPlace` of an endpoint. `digests`: whether this stack knows its release. `copies` of the gateway."""
     place: dict[str, Any] = {"target": endpoint.target, "site": endpoint.site}
     if digests and endpoint.weights is not None and endpoint.target in VLLM_TARGETS:
         place["model_digest"] = endpoint.weights.digest
     if endpoint.cost is not None:
-        place |= endpoint.cost.model_dump(exclude_none=True)
-        # Only if GPU hours have a price. Otherwise the gateway does not need the number of replicas.
+        place |= endpoint.cost.model_dump(exclude_none=True, exclude={"source", "as_of"})
         if endpoint.cost.usd_per_gpu_hour is not None:
             place["gpus"] = _whole_gpus(platform, endpoint)
-    return place
+    place |= _probed(platform, endpoint)
+    if lists_replicas(platform, endpoint):
+        place["by_replica"] = True
+        if "gpus" in place:
+            # For one replica, so that another number of replicas restarts no gateway.
+            place |= {"gpus": round(place["gpus"] / endpoint.replicas, 4), "replicas": 1}
+    # A release changes what a replica runs at once. Where another stack has the release, only a stated number counts,
+    # so that a release restarts no gateway.
+    at_once = at_once_by_replica(endpoint) if digests else endpoint.concurrency
+    return place if at_once is None else place | _concurrency(platform, endpoint, place, at_once, copies)
+
+
+def _probed(platform: Platform, endpoint: Endpoint) -> dict[str, bool]:
+    """Of `GatewayPlace`: what differs from the gateway's default. A probe would wake a model that scales to zero."""
+    monitoring, scaling = platform.monitoring, scaled_endpoints(platform).get(endpoint.id)
+    if not monitoring.model_probes:
+        return {}
+    if scaling is not None and scaling.min_replicas == 0:
+        return {"probed": False}
+    by_token = endpoint.target == "bedrock" or (
+        endpoint.cost is not None and endpoint.cost.usd_per_million_tokens is not None
+    )
+    return {"probed": True} if by_token and monitoring.model_probes_by_token else {}
+
+
+def _concurrency(
+    platform: Platform, endpoint: Endpoint, place: dict[str, Any], by_replica: int, copies: int
+) -> dict[str, Any]:
+    """Of `GatewayPlace`: the requests at once for each copy of the gateway.
+
+    Where the gateway knows the listed replicas, the number for one of them is enough: another number of replicas then
+    restarts no gateway.
+    """
+    listed = place.get("by_replica", False)
+    replicas = place.get("replicas", 1) if listed else most_replicas(platform, endpoint)
+    at_once = {"concurrency": max(1, -(-by_replica * replicas // copies))}
+    return {**at_once, "replicas": replicas} if listed else at_once
 
 
 def _whole_gpus(platform: Platform, endpoint: Endpoint) -> float:
@@ -108,6 +149,11 @@ def route_args(
         arguments["canary"] = {
             **alternative(canary.id),
             "percent": workload.canary.percent,
+            **workload.canary.model_dump(
+                include={"release", "steps", "shadow_percent"}, exclude_defaults=True
+            ),
+            **({"two_people": True} if workload.canary.steps and workload.impact == "high" else {}),
+            **({"judge": workload.canary.judge.model_dump()} if workload.canary.judge else {}),
             **({"picker": canary.picker.model_dump()} if canary.picker else {}),
         }
     return arguments

@@ -45,9 +45,12 @@ def vllm_serve_arguments(settings: ModelServerArgs, where: str) -> list[str]:
     flags += precision_flags(settings.get("precision"), weights.get("precision", "bf16"), where)
     flags += _task(settings, where)
     flags += parser_flags(settings, settings["model"], models_folder(settings), where)
+    flags += _scheduling(settings)
     flags += _speculative(settings, where)
     flags += _adapters(settings.get("adapters", []), models_folder(settings))
     flags += [
+        # How many prompt tokens the prefix cache had, for the gateway's metrics. The gateway hides it from callers.
+        *(["--enable-prompt-tokens-details"] if settings.get("task", "chat") in TEXT_TASKS else []),
         f"--shutdown-timeout={settings.get('drain_s', SHUTDOWN_TIMEOUT_S)}",
         "--disable-access-log-for-endpoints=/health,/metrics,/ping",
         "--disable-fastapi-docs",
@@ -130,6 +133,13 @@ def precision_flags(served: str | None, stored: str, where: str) -> list[str]:
         where=f"{where}.precision",
         fix=f"Use weights stored in {served} (weights.precision), or serve in {stored}",
     )
+
+
+def _scheduling(settings: ModelServerArgs) -> list[str]:
+    """The flag with which the engine obeys the priority that gateways give to lines of batches."""
+    stated = {(name_of(argument) or "").replace("_", "-") for argument in settings.get("engine_args", [])}
+    wanted = settings.get("batches", False) and "--scheduling-policy" not in stated
+    return ["--scheduling-policy=priority"] if wanted else []
 
 
 def _task(settings: ModelServerArgs, where: str) -> list[str]:

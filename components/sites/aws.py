@@ -18,6 +18,7 @@ from components.aws.identity import mapping as identity_mapping
 from components.aws.link import mapping as link_mapping
 from components.aws.network import endpoint_grants
 from components.aws.network import mapping as network_mapping
+from components.aws.observability.mapping import serving_alarms_args
 from components.aws.sagemaker import mapping as sagemaker_mapping
 from components.base import platform_lookups
 from components.base.stack_scope import WHOLE_PLATFORM, Scope
@@ -77,6 +78,8 @@ class AwsSite:
         """Seals the records of the gateways here."""
         self._private: dict[str, Any] = {}
         self._hosted: dict[str, Any] = {}
+        self._created: dict[str, Any] = {}
+        """SageMaker endpoints that this stack creates: their names in AWS, by id."""
         self._build()
 
     def _build(self) -> None:
@@ -90,6 +93,7 @@ class AwsSite:
             self._build_identities()
         elif self._scope.owns("serving"):
             self._host()
+            self._alarms({}, {})
 
     def _foundation(self) -> None:
         """Create the network, the trust anchors, the link and the call log."""
@@ -161,6 +165,7 @@ class AwsSite:
             self.sealing.sealed_records,
         )
         self._budgets({name: role_component.role_name for name, (role_component, _) in components.items()})
+        self._alarms({name: access for name, (_, access) in components.items()}, fargate.services)
 
     def _of_site(self, section: str) -> list[Any]:
         return [item for item in getattr(self._platform, section) if item.site == self._site.name]
@@ -255,7 +260,7 @@ class AwsSite:
                 ),
                 self._at(self._site.name, private),
             )
-            self._hosted[endpoint.id] = hosted_endpoint.endpoint_name
+            self._hosted[endpoint.id] = self._created[endpoint.id] = hosted_endpoint.endpoint_name
             self.records.append(hosted_endpoint.retained)
 
     def _build_private_endpoints(
@@ -406,6 +411,15 @@ class AwsSite:
 
             budgets = Budgets(f"{self._name}-{self._site.name}-budgets", args, self._at(self._site.name))
             self.retained.append(budgets.retained)
+
+    def _alarms(self, access: Mapping[str, Any], services: Mapping[str, Any]) -> None:
+        """Create the alarms on what serves callers here. `access`: by identity. `services`: by class and task."""
+        args = serving_alarms_args(self._platform, self._site, access, self._created, services)
+        if args is not None:
+            from components.aws.observability.serving_alarms import ServingAlarms
+
+            part = "serving" if self._scope.owns("platform") else "models"
+            ServingAlarms(f"{self._name}-{self._site.name}-{part}", args, self._at(self._site.name))
 
 
 def _callers(identities: list[Identity], components: Components) -> list[endpoint_grants.Caller]:

@@ -9,10 +9,14 @@ import pulumi
 
 from components.base.platform_lookups import classes_at, cpu_endpoints, endpoints_on_pool
 from components.base.stack_scope import Scope
+from components.chat.mapping import chat_args
 from components.cluster.pod_priorities import pod_priorities
+from components.evaluation.mapping import evaluator_args
 from components.gateway.mapping import gateway_args, on_prem_networks, sealer_args
 from components.gateway.sealing import Sealed
 from components.gateway.translator.mapping import CloudSide, translator_args
+from components.observability.dashboards.config_maps import create_dashboards
+from components.observability.prometheus_rules import create_rules
 from components.pools.mapping import (
     device_plugin_args,
     gpu_operator_args,
@@ -24,6 +28,7 @@ from components.reviews.mapping import reviews_args
 from components.serving.mapping import door_args, model_args
 from components.sites.namespaces import admission_args, namespace_args
 from components.sites.people import make_cluster
+from components.usage.mapping import loader_args
 from isthmus.contracts.platform.lookups.serving import claim_of
 from isthmus.contracts.platform.model.platform import Endpoint, Gateway, Platform, Pool, Site
 
@@ -114,10 +119,12 @@ class ClusterSite:
     def create_gateways(
         self, cloud_sides: Mapping[str, CloudSide], sealing: Mapping[str, Sealed]
     ) -> list[dict[str, Any]]:
-        """Create the site's gateways. Returns class, site, address and service of each.
+        """Create the site's gateways and what watches the classes. Returns class, site, address and service of each.
 
         `cloud_sides`: AWS settings by identity. `sealing`: by gateway at an AWS site, where its records go.
         """
+        create_rules(self._prefix, self._platform, self._site, self._namespaces, self._options())
+        create_dashboards(self._prefix, self._platform, self._site, self._namespaces, self._options())
         return [
             self._create_gateway(gateway, cloud_sides, sealing.get(gateway.name))
             for gateway in self._platform.gateways
@@ -221,6 +228,8 @@ class ClusterSite:
                 *(servers[endpoint_id] for endpoint_id in sorted(awaited) if endpoint_id in servers),
             ],
         )
+        self._create_chat(gateway, component, dependencies)
+        self._create_evaluator(gateway, component, dependencies)
         return {
             "class": gateway.class_,
             "site": site.name,
@@ -231,7 +240,7 @@ class ClusterSite:
     def _create_records(
         self, gateway: Gateway, sealed_records: Sealed | None, dependencies: list[pulumi.Resource]
     ) -> list[pulumi.Resource]:
-        """Create the gateway's sealer and review service. Returns the sealer, without which no replica serves."""
+        """Create the gateway's sealer, reviews and loader. Returns the sealer, without which no replica serves."""
         from components.gateway.audit_sealer import AuditSealer
         from components.reviews.service import Reviews
 
@@ -245,4 +254,28 @@ class ClusterSite:
         if reviews is not None:
             options = self._options([*dependencies, *share])
             Reviews(f"{prefix}-reviews", reviews, options, dependencies=sealed)
+        loader = loader_args(self._platform, gateway, on_prem_networks(self._platform))
+        if loader is not None:
+            from components.usage.loader import UsageLoader
+
+            UsageLoader(f"{prefix}-loader", loader, self._options([*dependencies, *sealed]))
         return sealed
+
+    def _create_chat(self, gateway: Gateway, component: Any, dependencies: list[pulumi.Resource]) -> None:
+        """Create the chat of people who may use the gateway's workloads."""
+        from components.chat.service import Chat
+
+        chat = chat_args(self._platform, gateway, component.cluster_ip, on_prem_networks(self._platform))
+        if chat is not None:
+            Chat(f"{self._prefix}-{gateway.class_}-chat", chat, self._options([*dependencies]))
+
+    def _create_evaluator(
+        self, gateway: Gateway, component: Any, dependencies: list[pulumi.Resource]
+    ) -> None:
+        """Create the jobs that evaluate models of the gateway's workloads."""
+        evaluator = evaluator_args(self._platform, gateway, component.cluster_ip)
+        if evaluator is not None:
+            from components.evaluation.evaluator import Evaluator
+
+            name = f"{self._prefix}-{gateway.class_}-evaluator"
+            Evaluator(name, evaluator, self._options([*dependencies]))

@@ -39,6 +39,8 @@ class FargateGateways:
         ]
         self.retained: list[Any] = []
         """Outputs with lists of resources that a destroy retains."""
+        self.services: dict[str, Any] = {}
+        """ECS services as CLUSTER/SERVICE, by CLASS-TASK."""
         self._executions = {gateway.name: self._execution(gateway) for gateway in self._gateways}
 
     def _execution(self, gateway: Gateway) -> Any:
@@ -114,4 +116,7 @@ class FargateGateways:
             if args["fargate"].get("principals"):
                 description["endpoint_service"] = component.endpoint_service
             descriptions.append(description)
+            self.services |= {
+                f"{gateway.class_}-{task}": service for task, service in component.services.items()
+            }
         return descriptions

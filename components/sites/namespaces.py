@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from components.cluster.admission import AdmissionGuardArgs
 from components.cluster.class_namespace import ClassNamespaceArgs
 from components.gateway.resolver_mapping import dns_peers
 from components.sites.namespace_quota import namespace_quota
+from isthmus.contracts.platform.lookups.access import accesses_at
 from isthmus.contracts.platform.migration.capacity import Standing
 from isthmus.contracts.platform.model.platform import Platform, Site
 
@@ -45,4 +47,6 @@ def admission_args(platform: Platform, site: Site) -> AdmissionGuardArgs:
     }
     if routed_classes:
         arguments["routed_classes"] = sorted(routed_classes)
+    if outside := [asdict(access.admitted()) for access in accesses_at(platform, site.name)]:
+        arguments["outside"] = outside  # type: ignore[typeddict-item]
     return arguments

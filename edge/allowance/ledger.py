@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -25,7 +25,7 @@ DRY_S = 1.0
 """Seconds without queries after the answer that nothing is left. Others may return leases in that time."""
 
 _LEASE = """
-SELECT l.granted, l.began, l.ends_in
+SELECT l.granted, l.began, l.ends_in, l.remaining
 FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[])
      WITH ORDINALITY AS a(scope, unit, period, most, need, want, place),
      LATERAL isthmus.lease(a.scope, a.unit, a.period, a.most, a.need, a.want) AS l
@@ -36,6 +36,12 @@ UPDATE isthmus.used AS u SET amount = greatest(0, u.amount + d.more)
 FROM (SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::bigint[])
       AS d(scope, unit, since, more)) AS d
 WHERE (u.scope, u.unit, u.since) = (d.scope, d.unit, d.since)
+"""
+_USED = """
+SELECT a.place, u.amount
+FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS a(scope, unit, period, place)
+JOIN isthmus.used u ON (u.scope, u.unit) = (a.scope, a.unit)
+     AND u.since >= date_trunc(a.period, clock_timestamp(), 'UTC')
 """
 
 
@@ -69,6 +75,8 @@ class Withdrawal:
 @dataclass
 class _Lease:
     left: int = 0
+    beyond: int = 0
+    """What nobody had leased at the last query."""
     since: datetime | None = None
     ends: float = float("-inf")
     used_at: float = 0.0
@@ -118,6 +126,8 @@ class Ledger:
                 lease.left = (
                     0  # before the report: if that fails the amount is lost, but it is never counted twice
                 )
+        for limit in [limit for limit, lease in self._leases.items() if now >= lease.ends]:
+            del self._leases[limit]  # of callers that may never come again
         if not changes:
             return
         debts = dict(self._debts)
@@ -128,6 +138,25 @@ class Ledger:
             self._debts[key] -= amount
             if not self._debts[key]:
                 del self._debts[key]
+
+    async def used(self, limits: Sequence[Limit]) -> dict[Limit, int]:
+        """What was used of each limit in its present period, by all replicas, with the leases that they hold. Raises
+        DatabaseDown."""
+        rows = await self._database.fetch(
+            _USED,
+            [limit.scope for limit in limits],
+            [limit.unit for limit in limits],
+            [limit.period for limit in limits],
+        )
+        amounts = {row["place"] - 1: row["amount"] for row in rows}
+        return {limit: amounts.get(place, 0) for place, limit in enumerate(limits)}
+
+    def remaining(self, limit: Limit) -> tuple[int, float] | None:
+        """What is left of a limit as far as this replica knows, and seconds until its period ends. None: unknown."""
+        lease = self._leases.get(limit)
+        if lease is None or (left_s := lease.ends - self._clock()) <= 0:
+            return None
+        return lease.left + lease.beyond, left_s
 
     def _short(self, amount_by_limit: dict[Limit, int]) -> dict[Limit, int]:
         """The amounts that the leases lack."""
@@ -175,5 +204,6 @@ class Ledger:
                 lease.left = 0
             lease.since, lease.ends = row["began"], now + row["ends_in"]
             lease.left += row["granted"]
+            lease.beyond = row["remaining"]
             if not row["granted"]:
                 lease.dry_until, lease.dry_for = min(now + DRY_S, lease.ends), missing_by_limit[limit]

@@ -77,9 +77,8 @@ class Auditor:
             self._since = now()
             return
         codes, self._refused = self._refused, {}
-        place = {"class": self.data_class, "site": self.site, "gateway": self.log.name}
         try:
-            await self.log.append("refused", {**place, "since": self._since, "codes": codes})
+            await self.log.append("refused", {**self._place, "since": self._since, "codes": codes})
         except Unrecorded:
             for code, count in codes.items():
                 self._refused[code] = self._refused.get(code, 0) + count
@@ -101,11 +100,34 @@ class Auditor:
         """Record what a person says of an answer durably. Raises Refusal 503; then it is not stored."""
         await self._act("feedback", fields)
 
+    async def reidentify(self, fields: dict[str, Any]) -> None:
+        """Record that a person asks who a pseudonym is, or confirms it. Raises Refusal 503."""
+        await self._act("reidentify", fields)
+
+    async def stop(self, fields: dict[str, Any]) -> None:
+        """Record what a person does to stop or restart a workload. Raises Refusal 503."""
+        await self._act("stop", fields)
+
+    async def gateway_stop(self, fields: dict[str, Any]) -> None:
+        """Record that this gateway refuses a workload, or serves it again. Raises Unrecorded."""
+        await self.log.append("stop", {**fields, **self._place})
+
+    async def canary_stop(self, fields: dict[str, Any]) -> None:
+        """Record that this gateway stopped a canary for good. Raises Unrecorded."""
+        await self.log.append("canary", {**fields, **self._place})
+
+    async def release_move(self, fields: dict[str, Any]) -> None:
+        """Record that this gateway follows a move of a canary's release. Raises Unrecorded."""
+        await self.log.append("move", {**fields, **self._place})
+
+    @property
+    def _place(self) -> dict[str, str]:
+        return {"class": self.data_class, "site": self.site, "gateway": self.log.name}
+
     async def _act(self, kind: str, fields: dict[str, Any]) -> None:
-        place = {"class": self.data_class, "site": self.site, "gateway": self.log.name}
         try:
             self.log.require_sealed()
-            await self.log.append(kind, {**fields, **place})
+            await self.log.append(kind, {**fields, **self._place})
         except Unrecorded as error:
             raise Refusal(503, error.code, f"{error.message} Send the request again later.") from None
 
@@ -117,6 +139,7 @@ class Auditor:
                 await app(scope, receive, send)
                 return
             request = AuditedRequest(self, scope["state"]["exchange"])
+            request.exchange.answer = self.hmacs.answer(request.exchange.request_id)
             scope["state"]["audited"] = request
             try:
                 await app(scope, receive, request.sender(send))
@@ -164,13 +187,16 @@ class AuditedRequest:
     """Computes the request's tokens and cost for the record."""
     held: dict[str, Any] | None = None
     """Why the answer is held for review, or None."""
+    keeps_content: bool = True
+    """Whether request and answer are kept, where the workload demands it. Not of a copy, which a record has already."""
+    _price: dict[str, Any] | None = None
     _asked: dict[str, Any] | None = None
     _answer: bytearray = field(default_factory=bytearray)
     _cut: bool = False
 
     async def intent(self, request: dict[str, Any], place: Place, settle: Callable[[], None]) -> None:
         """Record durably that the request is about to go to a place. Raises Refusal 503; then it must not be sent."""
-        auditor, self.settle = self.auditor, settle
+        auditor, self.settle, self._price = self.auditor, settle, _price_of(place)
         target = {
             "target": place.target,
             "server": place.server_name,
@@ -179,13 +205,14 @@ class AuditedRequest:
             "digest": place.model_digest,
         }
         self.attempts.append(target)
-        if auditor.days_of(self.exchange.workload) is not None:
+        if self.keeps_content and auditor.days_of(self.exchange.workload) is not None:
             self._asked = request
         fields = {
             **self._common(),
             "attempt": len(self.attempts),
             "to": target,
             "prompt": auditor.hmacs.prompt(request),
+            "question": auditor.hmacs.question(self.exchange.request_id, request),
             "stream": self.exchange.stream,
         }
         try:
@@ -212,10 +239,17 @@ class AuditedRequest:
             "status": exchange.status,
             "code": exchange.code,
             "ended_well": ended_well and exchange.code == "ok",
-            "tokens": {"prompt": exchange.prompt_tokens, "completion": exchange.completion_tokens},
+            "tokens": {
+                "prompt": exchange.prompt_tokens,
+                "cached": exchange.cached_tokens,
+                "completion": exchange.completion_tokens,
+            },
             "gpu_seconds": exchange.gpu_seconds,
+            "price": self._price if self.attempts else None,
             "usd": exchange.usd,
+            "answer": exchange.answer.values() if exchange.answer else [],
             "verdicts": exchange.verdicts,
+            **({"fallback": exchange.fallback} if exchange.fallback else {}),
             "confidence": exchange.confidence,
             "ms": round((time.perf_counter() - exchange.started) * 1000),
             "content": content_reference,
@@ -237,7 +271,14 @@ class AuditedRequest:
                 "workload": self.exchange.workload,
                 "team": self.exchange.team,
                 "identity": self.exchange.identity,
+                **({"purpose": self.exchange.purpose} if self.exchange.purpose else {}),
             },
+            **({"mirrors": self.exchange.mirrors} if self.exchange.mirrors else {}),
+            **(
+                {"judges": self.exchange.judges, "rubric": self.exchange.rubric}
+                if self.exchange.judges
+                else {}
+            ),
             "model": self.exchange.model,
             "path": self.exchange.path,
         }
@@ -292,7 +333,8 @@ class AuditedRequest:
                         if not withheld:  # without `[DONE]` the client sees that the stream was cut
                             raise
                         self.exchange.code = refusal.code
-                        withheld[:], message = _refusal_messages(refusal)
+                        body = self.exchange.error_body(refusal, self.exchange.request_id)
+                        withheld[:], message = _refusal_messages(refusal.status, body)
             for first in withheld:
                 await send(first)
             withheld.clear()
@@ -319,12 +361,19 @@ class AuditedRequest:
             await asyncio.shield(writing)
 
 
-def _refusal_messages(refusal: Refusal) -> tuple[list[Message], Message]:
+def _price_of(place: Place) -> dict[str, Any] | None:
+    """The price of a place, as the configuration states it. None: it has none."""
+    if place.usd_per_million_tokens is not None:
+        return {"usd_per_million_tokens": place.usd_per_million_tokens.model_dump(exclude_none=True)}
+    return None if place.usd_per_gpu_hour is None else {"usd_per_gpu_hour": place.usd_per_gpu_hour}
+
+
+def _refusal_messages(status: int, error: dict[str, Any]) -> tuple[list[Message], Message]:
     """The messages of an error that replaces the withheld answer."""
-    body = json.dumps(refusal.body()).encode()
+    body = json.dumps(error).encode()
     start: Message = {
         "type": "http.response.start",
-        "status": refusal.status,
+        "status": status,
         "headers": [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())],
     }
     return [start], {"type": "http.response.body", "body": body, "more_body": False}

@@ -11,10 +11,12 @@ import hmac
 import json
 import secrets
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 from edge.audit.keys import Keys
 from edge.audit.records import canonical, digest, parse
+from edge.text_hmacs import AnswerHmacs, bound_hmac, hmacs_of_texts, question_of, text_digest
 
 MOST_ANSWER_BYTES = 4 * 1024 * 1024
 """Bytes of an answer that are kept at most. `cut` marks longer answers."""
@@ -36,6 +38,20 @@ class Hmacs:
         text = json.dumps(prompt_fields, sort_keys=True, separators=(",", ":"))
         return self._of(b"prompt", text.encode())
 
+    def question(self, request_id: str, request: dict[str, Any]) -> str | None:
+        """HMAC of a person's last text in a request. None: it has none."""
+        if (text := question_of(request)) is None:
+            return None
+        return bound_hmac(self.key, "question", request_id, text_digest(self.key, text))
+
+    def answer(self, request_id: str) -> AnswerHmacs:
+        """HMACs of the answer to a request, which may come in parts."""
+        return AnswerHmacs(self.key, request_id)
+
+    def answers(self, request_id: str, texts: Iterable[Any]) -> list[str]:
+        """HMACs of the texts of a whole answer, one for each choice with a text."""
+        return hmacs_of_texts(self.key, request_id, texts)
+
     def subject(self, user: str) -> str:
         """The subject of a user, which names the user's keys."""
         return "u-" + self._of(b"user", user.encode("utf-8", "surrogateescape"))[:32]
@@ -55,13 +71,25 @@ def key_name(subject: str, days: int) -> str:
 
 
 def encrypt(
-    keys: Keys, key: str, day: str, request_id: str, request: dict[str, Any], answer: bytes, cut: bool
+    keys: Keys,
+    key: str,
+    day: str,
+    request_id: str,
+    request: dict[str, Any],
+    answer: bytes,
+    cut: bool,
+    about: dict[str, Any] | None = None,
 ) -> bytes:
-    """The encrypted line of an exchange. Raises OSError or ValueError of the keys."""
+    """The encrypted line of an exchange. Raises OSError or ValueError of the keys.
+
+    `about`: what the gateway noted of the answer, for reviewers.
+    """
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     # ASCII, because UTF-8 cannot encode half of a surrogate pair, which JSON may hold.
     exchange = {"asked": request, "answer": base64.b64encode(answer).decode(), "cut": cut}
+    if about:
+        exchange["about"] = about
     plain = zlib.compress(json.dumps(exchange).encode("ascii"))
     nonce = secrets.token_bytes(12)
     data = AESGCM(keys.of(key, day)).encrypt(nonce, plain, _associated_data(request_id, key, day))

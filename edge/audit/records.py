@@ -15,6 +15,7 @@ from typing import Any
 
 VERSION = 1
 MAX_LINE_BYTES = 64 * 1024
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 WRITER = re.compile(r"[a-z0-9][a-z0-9.-]{0,119}-[0-9]{8}t[0-9]{6}z-[0-9a-f]{8}")
 """Gateway, start time and eight random digits: each start of a process is a writer of its own."""
 
@@ -25,7 +26,7 @@ class Broken(Exception):
 
 def canonical(value: Any) -> bytes:
     """A value as canonical JSON: sorted keys, no spaces, ASCII, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+    return _CANONICAL.encode(value).encode("ascii")
 
 
 def digest(data: bytes) -> str:
@@ -75,10 +76,30 @@ _SHAPES: dict[str, dict[str, type | tuple[type, ...]]] = {
     "close": {},
     "review": {**_SAID, "act": str, "state": str, "version": int, "reason": str, "sha256": str},
     "feedback": {**_SAID, "rating": str, "reason": str},
+    "stop": {**_SAID, "act": str, "reason": str},
+    "canary": {
+        **{"class": str, "site": str, "gateway": str, "workload": str, "model": str, "release": str},
+        **{"answered": int, "failed": int},
+    },
+    "move": {
+        **{"class": str, "site": str, "gateway": str, "workload": str, "model": str, "release": str},
+        **{"number": int, "act": str, "percent": (int, float), "by": str, "reason": str},
+        **{"signed": str, "signature": str},
+    },
+    "reidentify": {**_SAID, "act": str, "reason": str, "month": str, "person": str},
     "erase": {"subject": str, "by": str},
+    "export": {"workload": str, "by": str, "reason": str, "answers": int, "sha256": str},
     "hold": {"subject": str, "by": str, "reason": str},
     "release": {"subject": str, "by": str},
 }
+
+
+_SINCE: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "intent": {"question": (str, NoneType)},
+    "outcome": {"answer": list, "price": (dict, NoneType), "gpu_seconds": (int, float, NoneType)},
+    "review": {"answer": list, "turns": list, "legal_basis": str, "notice": str, "appeal_of": str},
+}
+"""Fields that records of earlier releases lack."""
 
 
 def find_shape_error(record: dict[str, Any]) -> str | None:
@@ -89,14 +110,13 @@ def find_shape_error(record: dict[str, Any]) -> str | None:
     shape = _SHAPES.get(record["kind"])
     if shape is None:
         return f"the kind {record['kind'][:20]!r} is unknown"
-    return next(
-        (
-            f"{key} is not as it must be"
-            for key, kind in shape.items()
-            if not _has_type(record.get(key, _NO), kind)
-        ),
-        None,
-    )
+    for key, kind in shape.items():
+        if not _has_type(record.get(key, _NO), kind):
+            return f"{key} is not as it must be"
+    for key, kind in _SINCE.get(record["kind"], {}).items():
+        if key in record and not _has_type(record[key], kind):
+            return f"{key} is not as it must be"
+    return None
 
 
 _NO = object()
@@ -104,7 +124,7 @@ _NO = object()
 
 def _has_type(value: Any, kind: type | tuple[type, ...]) -> bool:
     if kind is list:
-        # The one list of a record: what was said, each in words.
+        # Lists of a record hold words: verdicts, HMACs, marks.
         return isinstance(value, list) and all(isinstance(element, str) for element in value)
     return isinstance(value, kind) and not (isinstance(value, bool) and kind is int)
 

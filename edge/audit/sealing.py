@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import signal
 import time
 from typing import Any
 
@@ -15,6 +14,7 @@ from edge.audit.folders import require_writable
 from edge.audit.seal_format import Seal, Signer
 from edge.audit.sealer import MOST_BYTES, Sealer, SealerSettings
 from edge.audit.stores import S3Store, StoreFault
+from edge.background import serving_health
 from edge.config import ConfigError, SealerConfig
 from edge.journal import quiet_libraries, write_line
 from edge.reload import Reloading
@@ -59,33 +59,17 @@ class Sealing:
 
     async def serve(self, reloading: Reloading) -> None:
         """Seal until a signal. Then finish the running seal and seal the remaining records."""
-        from edge.journal import Metrics
-        from edge.listeners import bind, health_listener
-        from edge.service import Service, State, application, health_application
-
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        reloading.listen(stop)
-        service = Service(
-            app=application([]), paths=set(), problem=self._problem, metrics=self._metrics, close=_do_nothing
-        )
-        state = State(Metrics(self._config.data_class))
-        health = health_listener(health_application(service, state))
-        where = self._config.health
-        serving = asyncio.create_task(health.serve(sockets=[bind(where.host, where.port, "health.port")]))
-        write_line("started", mode="sealer", **{"class": self._config.data_class})
-        while not stop.is_set():
+        async with serving_health(
+            self._config, reloading, problem=self._problem, metrics=self._metrics, close=_do_nothing
+        ) as stop:
+            while not stop.is_set():
+                await asyncio.to_thread(self.turn)
+                try:
+                    await asyncio.wait_for(stop.wait(), POLL_S)
+                except TimeoutError:
+                    continue
+            self._looked = -math.inf
             await asyncio.to_thread(self.turn)
-            try:
-                await asyncio.wait_for(stop.wait(), POLL_S)
-            except TimeoutError:
-                continue
-        self._looked = -math.inf
-        await asyncio.to_thread(self.turn)
-        health.should_exit = True
-        await serving
-        write_line("stopped", mode="sealer", **{"class": self._config.data_class})
 
     def turn(self) -> None:
         """Seal if the interval has passed or a new writer waits."""

@@ -64,7 +64,9 @@ class FolderStore:
 
     def names(self, prefix: str, after: str = "") -> list[str]:
         folder = self.root / prefix.rpartition("/")[0]
-        names = [path.relative_to(self.root).as_posix() for path in folder.rglob("*") if path.is_file()]
+        # A name that begins with a dot is still being written.
+        files = (path for path in folder.rglob("*") if not path.name.startswith(".") and path.is_file())
+        names = [path.relative_to(self.root).as_posix() for path in files]
         return sorted(name for name in names if name.startswith(prefix) and name > after)
 
     def oddities(self) -> list[str]:

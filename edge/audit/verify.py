@@ -63,6 +63,10 @@ class _Progress:
     """Digests of content lines that records refer to, by request, until the line is found."""
     seen: dict[str, str] = field(default_factory=dict)
     """Digests of content lines that came before their record, by request."""
+    begun_before: set[str] = field(default_factory=set)
+    """Requests with content whose intent is in no seal that was read."""
+    prev_of_first: str | None = None
+    """What the first seal that was read names as the seal before it."""
     ended: set[str] = field(default_factory=set)
     """Writers that were sealed to their end. They must not appear in a later seal."""
 
@@ -91,12 +95,55 @@ def verify(
         if anchor is not None and seal.number == anchor[0] and seal.hash != anchor[1]:
             proof.findings.append(f"seal {seal.number} is not the one that was there before")
     proof.findings += store.oddities()
+    _match_earlier_contents(store, keys, proof, progress)
     _check_end(proof, progress, anchor, now)
     if records is not None:
         _verify_tail(records, proof, progress, on_record)
     if seals is not None:
         _compare_with_volume(seals, keys, proof)
     return proof
+
+
+class NotProven(Exception):
+    """Records in the store were changed, or their gateways or sealer contradict each other. The text is the finding."""
+
+
+def read_sealed(
+    store: Store, keys: dict[str, Any], *, after: tuple[int, str] | None = None, since: int = 1
+) -> Iterator[tuple[Seal, list[dict[str, Any]]]]:
+    """Yield each seal of the store with its records, in order, as soon as it is verified.
+
+    Args:
+        after: number and hash of a seal that was read before. Only later ones are yielded; the store must still hold
+            this one, and they must continue it.
+        since: without `after`, the first seal that is read; its signature stands for everything before.
+
+    Raises NotProven at the first contradiction, before the seal that has it, and StoreFault. It reads no content, and
+    does not object to a sealer that has been silent: `verify` does.
+    """
+    first = after[0] if after else since
+    proof, progress = Proof(first=first), _Progress()
+    names = store.names(f"{seal_format.FOLDER}/", seal_format.name(first - 1) if first > 1 else "")
+    for seal in _read_seals(store, keys, proof, names):
+        records: list[dict[str, Any]] = []
+        _SealCheck(seal, proof, progress, _appending_to(records)).run()
+        if after is not None and seal.number == after[0] and seal.hash != after[1]:
+            proof.findings.append(f"seal {seal.number} is not the one that was there before")
+        _require_proven(proof.findings)
+        if after is None or seal.number > after[0]:
+            yield seal, records
+    _require_proven([*proof.findings, *store.oddities()])
+    if after is not None and proof.last is None:
+        raise NotProven(f"the store has no seal {after[0]}, which was there before")
+
+
+def _appending_to(records: list[dict[str, Any]]) -> Callable[[dict[str, Any], Seal | None], None]:
+    return lambda record, _: records.append(record)
+
+
+def _require_proven(findings: list[str]) -> None:
+    if findings:
+        raise NotProven(findings[0])
 
 
 def _read_seals(store: Store, keys: dict[str, Any], proof: Proof, names: list[str]) -> Iterator[Seal]:
@@ -147,6 +194,8 @@ class _SealCheck:
         last = self.proof.last
         if last is not None:
             _check_interval(last, self.seal, self.proof)
+        elif self.seal.number == self.proof.first:
+            self.progress.prev_of_first = self.seal.body["prev"]
         lines = iter(self.seal.payload.split(b"\n")[:-1])
         for writer, entry in sorted(self.seal.writers.items()):
             if writer in self.progress.ended:
@@ -240,6 +289,8 @@ def _pair_intents(
                 "request that has no intent, or another outcome"
             )
         if record["content"]:
+            if intent is None:
+                progress.begun_before.add(record["id"])
             _match_content(record["id"], record["content"].get("sha256", ""), progress.owed, progress.seen)
 
 
@@ -273,6 +324,45 @@ def _verify_contents(
                 proof.findings.append(f"{content_object['name']}: a line is none that a gateway writes")
                 continue
             _match_content(request_id, digest(line), progress.seen, progress.owed)
+
+
+def _match_earlier_contents(store: Store, keys: dict[str, Any], proof: Proof, progress: _Progress) -> None:
+    """With `since`: look in earlier seals for content whose record is in a later one. Content is written first.
+
+    It is in no seal before its request's intent, so the search ends there. It also ends at a seal that is gone after
+    its retention: then nobody knows whether the content was there.
+    """
+    number, prev = proof.first - 1, progress.prev_of_first
+    pending = progress.begun_before & progress.owed.keys()
+    while pending and number >= 1 and prev is not None:
+        data = store.get(seal_format.name(number))
+        if data is None:
+            progress.owed = {request: sha for request, sha in progress.owed.items() if request not in pending}
+            return
+        try:
+            seal = seal_format.read(data, keys)
+        except SealBroken:
+            return
+        if seal.hash != prev:
+            return
+        for content_object in seal.body["content"]:
+            content = store.get(content_object["name"]) or b""
+            for line in content.split(b"\n")[:-1]:
+                request_id = _id_of(line)
+                if request_id in pending and progress.owed[request_id] == digest(line):
+                    del progress.owed[request_id]
+                    pending.discard(request_id)
+        pending -= {_id_of(line) for line in seal.payload.split(b"\n") if b'"intent"' in line}
+        number, prev = number - 1, seal.body["prev"]
+
+
+def _id_of(line: bytes) -> str | None:
+    """The request of a line of records or content. None: it has none, or is damaged."""
+    try:
+        request_id = parse(line).get("id")
+    except Broken:
+        return None
+    return request_id if isinstance(request_id, str) else None
 
 
 def _check_interval(last: Seal, seal: Seal, proof: Proof) -> None:

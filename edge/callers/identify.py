@@ -7,53 +7,40 @@ token can send it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from starlette.requests import Request
 
+from edge.callers.caller import Caller, StoredIdentity
 from edge.callers.postgres import PREFIX
-from edge.callers.store import CallersUnreadable, KeyStore
+from edge.callers.store import CallersUnreadable, Key, KeyStore
 from edge.callers.tokens import Verifier, looks_like_token
-from edge.config.gateway import GatewayConfig, Workload
+from edge.config.gateway import Allowance, GatewayConfig, Workload
 from edge.openai_api import Refusal
 
 BY_CERTIFICATE = "certificate"
 """Value to send instead of a key, because OpenAI clients do not start without one."""
 
-
-@dataclass(frozen=True)
-class Caller:
-    """The workload, team and identity of a request."""
-
-    workload: str
-    team: str
-    identity: str
-    """`key:` and the key's id, `certificate:` and the name, or `person:` and a pseudonym. It is used in records and is
-    no secret."""
-    workloads: tuple[str, ...] = ()
-    """All workloads of a person, who chooses one by the model's name. Empty: `workload` alone."""
-    person: str = ""
-    """The name by which reviewers know a person. It never leaves the process."""
-
-    @property
-    def is_person(self) -> bool:
-        """Whether it is a person with an access token."""
-        return bool(self.workloads)
-
-    @property
-    def own(self) -> tuple[str, ...]:
-        """The workloads that the caller may use."""
-        return self.workloads or (self.workload,)
+API_KEY = "x-api-key"
+"""Header in which Anthropic's clients send the key. It counts only without an Authorization header."""
 
 
 class Identify:
     """Identifies callers of a gateway. Raises Refusal 401 (unknown), 403 (not allowed here) or 503 (key store down)."""
 
     def __init__(
-        self, config: GatewayConfig, keys: KeyStore, pseudonym: Callable[[str], str] | None = None
+        self,
+        config: GatewayConfig,
+        keys: KeyStore,
+        pseudonym: Callable[[str], str] | None = None,
+        is_revoked: Callable[[bytes | None], bool] = lambda certificate: False,
     ) -> None:
-        """`pseudonym`: what records have in place of a person's subject. Needed with `tokens`."""
+        """`pseudonym`: what records have in place of a person's subject. Needed with `tokens`. `is_revoked`: whether
+        a certificate (DER) is revoked.
+        """
+        self._is_revoked = is_revoked
         self._tokens, self._verifier = config.tokens, Verifier(config.tokens) if config.tokens else None
         self._pseudonym = pseudonym
         self._class, self._keys = config.data_class, keys
@@ -62,10 +49,15 @@ class Identify:
 
     async def caller(self, request: Request) -> Caller:
         """The caller of a request."""
+        stored: StoredIdentity | None = getattr(request.state, "stored_identity", None)
+        if stored is not None:  # a line of a batch, sent by this process
+            return await self.stored(stored)
         client_names: frozenset[str] = getattr(request.state, "client_names", frozenset())
         if getattr(request.state, "client_revoked", lambda: False)():
             raise Refusal(401, "revoked_certificate", "This client's certificate was revoked.")
-        values = request.headers.getlist("authorization")
+        values = request.headers.getlist("authorization") or [
+            f"Bearer {key}" for key in request.headers.getlist(API_KEY)
+        ]
         if not values or values == [f"Bearer {BY_CERTIFICATE}"]:
             return self._by_certificate(client_names)
         scheme, credential = _scheme_and_credential(values)
@@ -91,12 +83,48 @@ class Identify:
                 f"None of your groups may use a workload of this gateway of class {self._class}. "
                 "Ask whoever manages the groups.",
             )
-        caller = self._of(workloads[0], f"person:{pseudonym(person.subject)}")
-        return replace(caller, workloads=workloads, person=person.name)
+        caller = self._of_person(workloads[0], f"person:{pseudonym(person.subject)}")
+        owned = {grant.workload for grant in settings.owners if person.groups.intersection(grant.groups)}
+        return replace(
+            caller,
+            workloads=workloads,
+            owned=owned.intersection(workloads),
+            person=person.name,
+            until=person.until,
+        )
+
+    async def stored(self, identity: StoredIdentity) -> Caller:
+        """The caller of work that was handed in earlier, with their rights of this moment."""
+        if self._is_revoked(identity.certificate):
+            raise Refusal(401, "revoked_certificate", "This client's certificate was revoked.")
+        kind, _, name = identity.identity.partition(":")
+        if kind == "certificate":
+            return self._by_certificate(identity.clients)
+        if kind == "key":
+            return self._of_key(await self._known(self._keys.find_id(name)), identity.clients)
+        if (identity.until or 0) <= time.time():
+            raise Refusal(401, "expired_token", "The person's token has expired.")
+        workloads = tuple(name for name in identity.workloads if self._may_come(name, identity.clients))
+        if not workloads:
+            raise Refusal(403, "no_workload", "The person may use no workload of this gateway any more.")
+        caller = self._of_person(workloads[0], identity.identity)
+        return replace(caller, workloads=workloads, person=identity.person, until=identity.until)
 
     def of_workload(self, caller: Caller, name: str) -> Caller:
         """A person as a caller of one of their workloads."""
-        return replace(self._of(name, caller.identity), workloads=caller.workloads, person=caller.person)
+        return replace(
+            self._of_person(name, caller.identity),
+            workloads=caller.workloads,
+            person=caller.person,
+            until=caller.until,
+        )
+
+    def _of_person(self, name: str, identity: str) -> Caller:
+        caller, workload = self._of(name, identity), self._workloads.get(name)
+        if workload is None or workload.people == Allowance():
+            return caller
+        counted_as = f"person/{name}/{identity.removeprefix('person:')}"
+        return replace(caller, allowance=workload.people, counted_as=counted_as)
 
     def _may_come(self, name: str, client_names: frozenset[str]) -> bool:
         """Whether a workload that is bound to certificates is called from one of them."""
@@ -112,13 +140,16 @@ class Identify:
         ((workload, name),) = client_by_workload.items()
         return self._of(workload, f"certificate:{name}")
 
-    async def _by_key(self, scheme: str, key: str, client_names: frozenset[str]) -> Caller:
+    async def _known(self, finding: Awaitable[Key | None]) -> Key | None:
         try:
-            known_key = await self._keys.find(key)
+            return await finding
         except CallersUnreadable:
             raise Refusal(
                 503, "callers_unreadable", "The gateway cannot tell who may call; ask its operators."
             ) from None
+
+    async def _by_key(self, scheme: str, key: str, client_names: frozenset[str]) -> Caller:
+        known_key = await self._known(self._keys.find(key))
         if scheme != "bearer" or not key or known_key is None:
             if self._tokens is not None and key and not key.startswith(PREFIX):
                 raise Refusal(
@@ -127,6 +158,11 @@ class Identify:
                     "This is neither a key of this gateway nor a JWT. An opaque token cannot be verified here: request "
                     f"an access token for {self._tokens.audiences[0]!r}.",
                 )
+            raise _unknown()
+        return self._of_key(known_key, client_names)
+
+    def _of_key(self, known_key: Key | None, client_names: frozenset[str]) -> Caller:
+        if known_key is None:
             raise _unknown()
         if known_key.revoked:
             raise Refusal(401, "revoked_api_key", f"The key {known_key.id} was revoked; ask for a new one.")
@@ -142,7 +178,13 @@ class Identify:
             raise Refusal(
                 403, "wrong_client", f"The key {known_key.id} is not accepted from this client's certificate."
             )
-        return self._of(known_key.workload, f"key:{known_key.id}")
+        return replace(
+            self._of(known_key.workload, f"key:{known_key.id}"),
+            models=known_key.models,
+            allowance=known_key.allowance,
+            counted_as=f"key/{known_key.counted_as or known_key.id}",
+            evaluates=known_key.evaluates,
+        )
 
     def _of(self, name: str, identity: str) -> Caller:
         workload: Workload | None = self._workloads.get(name)
@@ -156,4 +198,5 @@ def _scheme_and_credential(values: list[str]) -> tuple[str, str]:
 
 
 def _unknown() -> Refusal:
-    return Refusal(401, "invalid_api_key", "Send a key of this gateway as Authorization: Bearer <key>.")
+    how = "Send a key of this gateway as Authorization: Bearer <key>, or as x-api-key."
+    return Refusal(401, "invalid_api_key", how)

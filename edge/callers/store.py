@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+from edge.config.gateway import Allowance
 
 
 class CallersUnreadable(Exception):
@@ -22,6 +24,23 @@ class Key:
     revoked: bool = False
     left_s: float | None = None
     """Seconds until the key expires, at look-up. None: it does not expire."""
+    models: frozenset[str] | None = None
+    """Names of the models that it may use, of those of its workload. None: all."""
+    allowance: Allowance | None = None
+    """Its own limits, beside those of its workload. None: it has none."""
+    counted_as: str = ""
+    """Id of the key whose counts it goes on with. Empty: its own."""
+    evaluates: bool = False
+    """Whether it is for evaluations: may ask a canary by name, is never held, and counts as no usage."""
+
+
+class KeyEnds(NamedTuple):
+    """Seconds until keys of a workload end, infinite for keys without an end."""
+
+    first: float | None
+    """Of the valid key that ends first. None: no key is valid."""
+    last: float
+    """Of the key that ends last. Negative: all have expired."""
 
 
 class KeyStore(Protocol):
@@ -29,6 +48,14 @@ class KeyStore(Protocol):
 
     async def find(self, key: str) -> Key | None:
         """The key as the store knows it, or None. Raises CallersUnreadable."""
+        ...
+
+    async def find_id(self, key_id: str) -> Key | None:
+        """The key of this id, or None. Raises CallersUnreadable."""
+        ...
+
+    async def ends(self, data_class: str) -> dict[str, KeyEnds]:
+        """When the keys of each workload end that is called by keys. Raises CallersUnreadable."""
         ...
 
     async def problem(self) -> str | None:

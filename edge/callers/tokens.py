@@ -11,7 +11,7 @@ import json
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from joserfc.util import to_bytes, urlsafe_b64decode
 
-from edge.config.tokens import Tokens
+from edge.config.tokens import AcceptedTokens
 from edge.file_changes import Stamp, stamp
 from edge.journal import write_line
 from edge.openai_api import Refusal
@@ -49,6 +49,10 @@ class Person:
     name: str
     """The name by which reviewers know the person."""
     groups: frozenset[str]
+    signed_on_at: float | None = None
+    """When the person signed on (claim `auth_time`), in seconds since 1970."""
+    until: float = field(default=0.0, compare=False)
+    """When the token ends, in seconds since 1970."""
 
 
 class IssuerSilent(Exception):
@@ -63,7 +67,7 @@ def looks_like_token(value: str) -> bool:
 class Verifier:
     """Verifies tokens of one issuer. Raises Refusal 401, or 503 if the issuer's keys cannot be read."""
 
-    def __init__(self, settings: Tokens) -> None:
+    def __init__(self, settings: AcceptedTokens) -> None:
         self._settings = settings
         self._keys = _FileKeys(settings.jwks_file) if settings.jwks_file else _FetchedKeys(settings)
 
@@ -161,6 +165,8 @@ class Verifier:
             f"{settings.issuer}#{subject}",
             name if isinstance(name, str) and name else subject,
             frozenset(group.removeprefix("/") for group in listed if isinstance(group, str)),
+            _number(claims, "auth_time") if "auth_time" in claims else None,
+            _number(claims, "exp") + settings.skew_s,
         )
 
 
@@ -184,17 +190,19 @@ class _FileKeys:
 class _FetchedKeys:
     """Keys that the issuer publishes. They are kept while it does not answer, for a day."""
 
-    def __init__(self, settings: Tokens) -> None:
+    def __init__(self, settings: AcceptedTokens) -> None:
         self._url, self._ca = str(settings.jwks_url), settings.ca
         self._keys: KeySet | None = None
         self._fetched_at = self._tried_at = -STALE_S
         self._fetching = asyncio.Lock()
 
     async def get(self, kid: str | None) -> KeySet:
-        if self._wants(kid):
+        # Who needs a key that is not here waits for a fetch that goes on; the others go on with what they know.
+        if self._wants(kid) and not (self._knows(kid) and self._fetching.locked()):
             async with self._fetching:
                 if self._wants(kid):
                     await self._fetch()
+                    self._tried_at = time.monotonic()
         if self._keys is None or time.monotonic() - self._fetched_at > STALE_S:
             raise IssuerSilent(f"{self._url} does not answer")
         return self._keys
@@ -203,15 +211,16 @@ class _FetchedKeys:
         now = time.monotonic()
         if now - self._tried_at < RETRY_S:
             return False
-        is_known = self._keys is not None and (kid is None or kid in {key.kid for key in self._keys.keys})
-        return not is_known or now - self._fetched_at > REFRESH_S
+        return not self._knows(kid) or now - self._fetched_at > REFRESH_S
+
+    def _knows(self, kid: str | None) -> bool:
+        return self._keys is not None and (kid is None or kid in {key.kid for key in self._keys.keys})
 
     async def _fetch(self) -> None:
-        self._tried_at = time.monotonic()
         tls: ssl.SSLContext | bool = True
-        if self._ca is not None:
-            tls = await asyncio.to_thread(ssl.create_default_context, cafile=str(self._ca))
         try:
+            if self._ca is not None:
+                tls = await asyncio.to_thread(ssl.create_default_context, cafile=str(self._ca))
             async with httpx.AsyncClient(verify=tls, timeout=FETCH_S, trust_env=False) as client:
                 response = await client.get(self._url)
             response.raise_for_status()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from edge.answer_models import CONFIDENCE
 from edge.confidence.calibration import Calibration
 from edge.confidence.measure import ChoiceContent, Kind, Unmeasured, measure_answer, read_choice
 from edge.confidence.score import Score
 from edge.confidence.tokens import NoTokens, Tokens
 
-FIELD = "confidence"
-"""Field of each choice that holds its score."""
 MAX_TEXT = 16 * 1024 * 1024
+UNSURE_BELOW, MOST_UNSURE = 0.5, 400
+"""Probability below which reviewers see a word marked, and the number of marked parts of an answer at most."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class AnswerScorer:
         self._choices: dict[int, _Choice] = {}
         self._scores: list[Score | None] = []
         self._why = "cut"
+        self._read: list[tuple[str, Tokens]] = []
+        """The text of each choice with its tokens."""
 
     @property
     def score(self) -> Score | None:
@@ -80,11 +84,24 @@ class AnswerScorer:
 
     @property
     def outcome(self) -> dict[str, Any]:
-        """The lowest score of all choices with its calibration, or the reason why there is none."""
+        """The lowest score of all choices with its calibration and raw measure, or the reason why there is none."""
         score = self.score
-        record: dict[str, Any] = {"score": score.value if score else None}
-        record |= {"calibration": score.calibration} if score else {"why": self._why}
-        return record
+        if score is None:
+            return {"score": None, "why": self._why}
+        return {
+            "score": score.value,
+            "calibration": score.calibration,
+            "kind": score.kind,
+            "log_measure": round(score.log_measure, 6),
+        }
+
+    def unsure(self) -> dict[str, list[tuple[int, int, float]]]:
+        """By the text of a choice: its parts of low probability (`Tokens.unsure`). For reviewers alone."""
+        parts: dict[str, list[tuple[int, int, float]]] = {}
+        for text, tokens in self._read:
+            with contextlib.suppress(NoTokens, UnicodeError):
+                parts[text] = tokens.unsure(text, UNSURE_BELOW, MOST_UNSURE)
+        return parts
 
     def whole(self, answer: Mapping[str, Any]) -> None:
         """Score each choice of a whole answer."""
@@ -107,7 +124,7 @@ class AnswerScorer:
             streamed = self._choices.setdefault(index if isinstance(index, int) else 0, _Choice())
             if streamed.over:
                 raise AfterTheEnd
-            choice.pop(FIELD, None)  # only the gateway may set it
+            choice.pop(CONFIDENCE, None)  # only the gateway may set it
             self._hear(streamed, choice)
             if (finish := choice.get("finish_reason")) is not None:
                 streamed.over = True
@@ -141,8 +158,10 @@ class AnswerScorer:
 
     def _score(self, answer: ChoiceContent, tokens: Tokens) -> Score | None:
         """Raises Unmeasured."""
+        self._read.append((answer.text, tokens))
         structured = self._structured or bool(answer.arguments)
-        calibration_and_digest = self._chosen.by_kind.get("fields" if structured else "text")
+        kind: Kind = "fields" if structured else "text"
+        calibration_and_digest = self._chosen.by_kind.get(kind)
         if calibration_and_digest is None:
             return self._without(self._chosen.without)
         if not tokens.ends:
@@ -150,7 +169,8 @@ class AnswerScorer:
         calibration, digest = calibration_and_digest
         measures = measure_answer(answer, tokens, structured=structured)
         values = {pointer: calibration.curve.score(log_measure) for pointer, log_measure in measures.items()}
-        return Score(min(values.values()), digest, values if structured else None)
+        lowest = min(measures.values())
+        return Score(min(values.values()), digest, lowest, kind, values if structured else None)
 
     def _without(self, why: str) -> None:
         self._why = why
@@ -162,7 +182,7 @@ class AnswerScorer:
             field_value["fields"] = dict(score.fields)
         if score is not None and self._below is not None and not score.value >= self._below:
             field_value["low"] = True
-        choice[FIELD] = field_value
+        choice[CONFIDENCE] = field_value
         if not self._keeps:
             choice.pop("logprobs", None)
 

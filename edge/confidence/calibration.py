@@ -98,9 +98,15 @@ def read(path: Path) -> tuple[Calibration, str]:
     """The calibration in a file, and the file's digest. Raises BadCalibration."""
     try:
         raw = path.read_bytes()
-        return Calibration.model_validate_json(raw), f"sha256:{hashlib.sha256(raw).hexdigest()}"
     except OSError as error:
         raise BadCalibration(f"it cannot be read: {error.strerror}") from None
+    return parse(raw)
+
+
+def parse(raw: bytes) -> tuple[Calibration, str]:
+    """The calibration in the bytes of a file, and their digest. Raises BadCalibration."""
+    try:
+        return Calibration.model_validate_json(raw), f"sha256:{hashlib.sha256(raw).hexdigest()}"
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"

@@ -1,6 +1,6 @@
 """Computes the raw measure of an answer from the probabilities of its tokens, before calibration.
 
-The measure is no confidence and never leaves the edge: models differ in how often answers with a measure are right.
+The measure is no confidence, and no caller gets it: models differ in how often answers with a measure are right.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Scorers:
         """Whether the gateway must request log-probabilities that the caller did not ask for."""
         if workload not in self._settings or "top_logprobs" in request or request.get("logprobs"):
             return False
-        return bool(self._choose(workload, task.path, request, place).by_kind)
+        return bool(self._choose(workload, task.sent_to, request, place).by_kind)
 
     def scorer(self, workload: str, task: Task, request: dict[str, Any], place: Place) -> AnswerScorer | None:
         """The scorer of an answer from a place. None if the workload wants no score."""
@@ -54,7 +54,7 @@ class Scorers:
         response_format = request.get("response_format", {}).get("type", "text")
         keeps_logprobs = request.get("logprobs") not in (None, False)
         return AnswerScorer(
-            self._choose(workload, task.path, request, place),
+            self._choose(workload, task.sent_to, request, place),
             structured=response_format != "text",
             keeps_logprobs=keeps_logprobs,
             below=self._below.get(workload),

@@ -70,6 +70,38 @@ class Tokens:
             raise NoTokens("a part of the text has no token")
         return logprobs
 
+    def unsure(self, text: str, below: float, most: int) -> list[tuple[int, int, float]]:
+        """The parts of a text whose tokens have a probability below `below`, at most `most` of them. Raises NoTokens.
+
+        Each is its begin and end in characters, and the probability. A part has whole characters.
+        """
+        at, encoded, limit = self.place(text), text.encode(), math.log(below)
+        parts: list[tuple[int, int, float]] = []
+        characters = known = 0
+        begin, end = bisect_right(self.ends, at), bisect_left(self.ends, at + len(encoded)) + 1
+        for number in range(begin, min(end, len(self.ends))):
+            if self.logprobs[number] >= limit:
+                continue
+            first = _character_start(encoded, max(self.ends[number - 1] - at if number else 0, known))
+            last = min(self.ends[number] - at, len(encoded))
+            while last < len(encoded) and encoded[last] & 0xC0 == 0x80:
+                last += 1
+            if first < known or last <= first:
+                continue
+            start = characters + len(encoded[known:first].decode())
+            characters, known = start + len(encoded[first:last].decode()), last
+            parts.append((start, characters, round(math.exp(self.logprobs[number]), 3)))
+            if len(parts) == most:
+                break
+        return parts
+
+
+def _character_start(encoded: bytes, at: int) -> int:
+    """The first byte of the character that has this byte."""
+    while 0 < at < len(encoded) and encoded[at] & 0xC0 == 0x80:
+        at -= 1
+    return at
+
 
 def byte_spans(text: str, spans: Sequence[Span]) -> list[Span]:
     """Convert spans of characters into spans of UTF-8 bytes."""

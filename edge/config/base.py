@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from edge.environment import as_file
 from edge.strict_model import Name, Strict
@@ -81,6 +82,27 @@ class MutualListen(TlsListen):
     """Files of further CAs whose clients are accepted, for the time in which a CA is replaced."""
 
 
+def as_range(text: str) -> str:
+    """An address range. Raises ValueError for anything else, and for host bits beyond the prefix."""
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an address range. Write it like 10.40.0.0/16") from None
+    return str(network)
+
+
+class Access(Strict):
+    """A second TLS port, for callers from outside the cluster. Connections from other addresses are closed before
+    TLS begins.
+    """
+
+    port: Port
+    source_ranges: Annotated[
+        list[Annotated[str, AfterValidator(as_range)]], Field(min_length=1, max_length=64)
+    ]
+    """Address ranges of the callers. A load balancer must keep the callers' addresses."""
+
+
 class Health(Strict):
     """The plain HTTP listener of `/health` and `/metrics`."""
 
@@ -114,9 +136,24 @@ class Limits(Strict):
         return self.drain_timeout_s or self.request_timeout_s
 
 
+def is_within(address: str, networks: Iterable[str]) -> bool:
+    """Whether an IP address is in one of these networks."""
+    ip = ipaddress.ip_address(address)
+    return any(ip in ipaddress.ip_network(network) for network in networks)
+
+
 def is_cloud_host(host: str) -> bool:
     """Whether the host belongs to a cloud provider (`CLOUD_DOMAINS`)."""
     return any(host == domain or host.endswith("." + domain) for domain in CLOUD_DOMAINS)
+
+
+def is_address(host: str) -> bool:
+    """Whether the host is an IP address, and not a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def require_loopback(url: str, example: str) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 
-from pydantic import model_validator
+from pydantic import ValidationError, model_validator
 
-from edge.config.base import File, Name, Port, Strict
+from edge.config.base import ConfigError, File, Name, Port, Strict
+from edge.config.yaml_file import read_yaml
 
 
 class DatabaseConfig(Strict):
@@ -40,3 +42,13 @@ class DatabaseConfig(Strict):
             return self.host.startswith("/") or ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+
+def read_database_settings(path: Path) -> DatabaseConfig:
+    """The settings in a file of their own, as `python -m edge.keys` takes them. Raises ConfigError."""
+    try:
+        return DatabaseConfig.model_validate(read_yaml(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ConfigError(f"{path}: {key}: {first['msg'].removeprefix('Value error, ')}.") from None

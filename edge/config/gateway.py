@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from edge.classes import CLASS_DEMANDS, DataClass
 from edge.config.audit import AuditSettings
-from edge.config.base import File, Files, Health, Limits, Listen, Name, Strict, is_cloud_host
+from edge.config.base import Access, File, Files, Health, Limits, Listen, Name, Strict, is_cloud_host
 from edge.config.confidence import Confidence
 from edge.config.database import DatabaseConfig
+from edge.config.file_store import Batches, FileStore
+from edge.config.model_probes import ModelProbes
 from edge.config.review import Impact, ReviewRule, Reviews
 from edge.config.routes import Route
 from edge.config.screening import Screening
 from edge.config.tokens import Tokens
+from edge.interface_names import STORING
+from edge.review_domains import Label
+from edge.ssh_signatures import PUBLIC_KEY
 
+STOPS_FILE = "stops.yaml"
+"""Name of the file of stops in the Secret with the file of callers, on Kubernetes."""
 Count = Annotated[int, Field(ge=1, le=10**15)]
 
 
@@ -37,6 +45,13 @@ class Allowance(Strict):
     tokens_per_minute: Count | None = None
     tokens_per_month: Count | None = None
     usd_per_month: Annotated[float, Field(gt=0, le=10**9)] | None = None
+    parallel_requests: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Requests at once. Without a database each copy counts its own."""
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether a limit needs a database that counts."""
+        return self.model_copy(update={"parallel_requests": None}) != Allowance()
 
 
 class Team(Strict):
@@ -44,6 +59,20 @@ class Team(Strict):
 
     name: Name
     allowance: Allowance = Allowance()
+
+
+Milliseconds = Annotated[float, Field(gt=0, le=86_400_000)]
+
+
+class Slo(Strict):
+    """Times that 95 % of a workload's requests keep, in milliseconds. They are boundaries of its histograms.
+
+    The time to the first token bounds how long a request waits in the gateway.
+    """
+
+    ttft_p95_ms: Milliseconds | None = None
+    tpot_p95_ms: Milliseconds | None = None
+    answer_p95_ms: Milliseconds | None = None
 
 
 class Workload(Strict):
@@ -54,11 +83,21 @@ class Workload(Strict):
     clients: list[Name] = []
     """DNS names or SPIFFE ids of its client certificates. If set, its keys are accepted from these clients only."""
     allowance: Allowance = Allowance()
+    people: Allowance = Allowance()
+    """Limits of each person who calls it with an access token."""
+    slo: Slo | None = None
+    """Absent: its goals are unknown."""
     confidence: Confidence | None = None
     """Absent: answers have no score."""
+    mode: Literal["interactive", "batch"] = "interactive"
+    """`batch`: its requests wait for those of interactive workloads."""
+    weight: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Its share of an endpoint at its limit, compared with the other workloads there."""
     impact: Impact | None = None
     """Effect of its answers on people or money. It decides which answers people review. Required with `reviews`."""
     review: ReviewRule | None = None
+    webhook: Label | None = None
+    """Name of the notifier's webhook that is told when an answer is decided or a case answered. Needs `reviews`."""
 
     @field_validator("clients")
     @classmethod
@@ -84,6 +123,20 @@ class Traces(Strict):
         return (urlsplit(self.endpoint).hostname or "").rstrip(".")
 
 
+class ReleaseFreeze(Strict):
+    """A time in which no release moves on."""
+
+    begin: AwareDatetime
+    end: AwareDatetime
+    """Not in it any more."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> ReleaseFreeze:
+        if self.end <= self.begin:
+            raise ValueError("end must be after begin")
+        return self
+
+
 class GatewayConfig(Strict):
     """`mode: gateway`."""
 
@@ -92,8 +145,12 @@ class GatewayConfig(Strict):
     site: Name
     listen: Listen
     health: Health
+    access: Access | None = None
+    """Absent: only `listen` accepts callers."""
     callers: File | None = None
     database: DatabaseConfig | None = None
+    stops: Path | None = None
+    """File of stopped workloads, which may be missing. A gateway with `database` reads them there."""
     salt_key: File | None = None
     """64 hexadecimal digits for this site and class: the key of the salts of prefix caches."""
     upstream_tls: UpstreamTls
@@ -101,6 +158,12 @@ class GatewayConfig(Strict):
     teams: list[Team] = []
     workloads: list[Workload] = []
     routes: Annotated[list[Route], Field(min_length=1)]
+    releasers: list[Annotated[str, Field(pattern=PUBLIC_KEY)]] = []
+    """Public keys, `ssh-ed25519 BASE64 NAME`, of people who may move releases. Needed for `canary.steps`."""
+    release_freezes: list[ReleaseFreeze] = []
+    """Times in which no release moves on. An abort is always possible."""
+    model_probes: ModelProbes | None = None
+    """Absent: models are asked nothing beside callers' requests."""
     traces: Traces | None = None
     audit: AuditSettings | None = None
     """Absent: no audit records are written."""
@@ -108,6 +171,9 @@ class GatewayConfig(Strict):
     """Absent: nothing is redacted, and no guard runs."""
     reviews: Reviews | None = None
     """Absent: no answer is held for people."""
+    file_store: FileStore | None = None
+    """Absent: no route has the interface `batches` or `idempotency`."""
+    batches: Batches = Batches()
     tokens: Tokens | None = None
     """Absent: only keys and certificates are accepted."""
 
@@ -128,6 +194,8 @@ class GatewayConfig(Strict):
                 raise ValueError(
                     f"reviews is needed: {reviewed_names[0]!r} asks for human review. Add `reviews`"
                 )
+            if told := [workload.name for workload in self.workloads if workload.webhook is not None]:
+                raise ValueError(f"workloads: {told[0]!r} has a webhook, and nothing is held. Add `reviews`")
             return self
         if problem := self.reviews.problem(self.data_class):
             raise ValueError(problem)
@@ -166,9 +234,58 @@ class GatewayConfig(Strict):
         return self
 
     @model_validator(mode="after")
+    def _moved_by_people(self) -> GatewayConfig:
+        moved = [route.workload for route in self.routes if route.canary is not None and route.canary.steps]
+        for key, setting in (("database", self.database), ("releasers", self.releasers)):
+            if moved and not setting:
+                raise ValueError(f"{key} is needed for the steps of the canary of {moved[0]!r}. Add `{key}`")
+        return self
+
+    @model_validator(mode="after")
+    def _shadowed(self) -> GatewayConfig:
+        for route in self.routes:
+            if route.canary is not None and route.canary.shadow_percent and self.database is None:
+                raise ValueError(
+                    f"routes: the canary of {route.workload!r} has a shadow_percent, which needs `database`, where"
+                    " outcomes are counted. Add it, or remove shadow_percent"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _judged(self) -> GatewayConfig:
+        """A judge is another chat model of this gateway, on its site."""
+        for route in self.routes:
+            rule = route.canary.judge if route.canary is not None else None
+            if rule is None:
+                continue
+            judge = next((own for own in self.routes if own.called == own.workload == rule.workload), None)
+            where = f"routes: the judge {rule.workload!r} of {route.workload!r}"
+            if self.database is None:
+                raise ValueError(
+                    f"{where} needs `database`, where scores are counted. Add it, or remove the judge"
+                )
+            if judge is None or "chat" not in (route.task, judge.task) or route.task != judge.task:
+                raise ValueError(f"{where} must be a chat workload of this gateway, because it judges chats")
+            judged = {(place.server_name, place.model) for place in (*route.own, route.canary) if place}
+            if any((place.server_name, place.model) in judged for place in judge.own):
+                raise ValueError(f"{where} is one of the models that it judges. Name another workload")
+        return self
+
+    @model_validator(mode="after")
     def _signed_on(self) -> GatewayConfig:
         if self.tokens is not None and (problem := self.tokens.problem(self)):
             raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
+    def _stored(self) -> GatewayConfig:
+        for route in self.routes:
+            if self.file_store is None and (storing := sorted(STORING.intersection(route.interfaces))):
+                raise ValueError(
+                    f"file_store is needed for the interface {storing[0]} of {route.workload!r}. Add `file_store`"
+                )
+        if self.file_store is not None and self.database is None:
+            raise ValueError("file_store needs `database`, where files and answers are stored. Add it")
         return self
 
     @model_validator(mode="after")
@@ -185,6 +302,8 @@ class GatewayConfig(Strict):
             )
         if (self.callers is None) == (self.database is None):
             raise ValueError("set either callers or database, as the store of keys")
+        if self.stops is not None and self.database is not None:
+            raise ValueError("stops is for gateways without database, which has them. Remove it")
         workload_names = require_distinct("workloads", [workload.name for workload in self.workloads])
         teams = require_distinct("teams", [team.name for team in self.teams])
         by_client: dict[str, str] = {}
@@ -197,7 +316,8 @@ class GatewayConfig(Strict):
                 if by_client.setdefault(name, workload.name) != workload.name:
                     raise ValueError(f"workloads: client {name!r} belongs to two workloads. Keep it at one")
         limited_names = [
-            limited.name for limited in (*self.teams, *self.workloads) if limited.allowance != Allowance()
+            *(limited.name for limited in (*self.teams, *self.workloads) if limited.allowance.is_counted),
+            *(workload.name for workload in self.workloads if workload.people.is_counted),
         ]
         if limited_names and self.database is None:
             raise ValueError(f"database is needed to count the allowance of {limited_names[0]!r}")
@@ -210,11 +330,12 @@ class GatewayConfig(Strict):
     def _priced(self, workload: Workload) -> None:
         """Raise ValueError if the workload has a budget in USD and one of its places has no price."""
         team = next((team for team in self.teams if team.name == workload.team), None)
-        if not any(limited.allowance.usd_per_month for limited in (workload, *([team] if team else []))):
+        allowances = [workload.allowance, workload.people, *([team.allowance] if team else [])]
+        if not any(allowance.usd_per_month for allowance in allowances):
             return
         for route in self.routes:
             for place in route.places if route.workload == workload.name else []:
-                if place.usd_per_gpu_hour is None and place.usd_per_million_tokens is None:
+                if not place.has_price:
                     raise ValueError(
                         f"routes: {workload.name!r} has a budget in USD, so {place.server_name!r} needs a price"
                     )

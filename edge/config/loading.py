@@ -6,19 +6,31 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from edge.config.base import ConfigError
+from edge.config.chat import ChatConfig
 from edge.config.detector import DetectorConfig
 from edge.config.gateway import GatewayConfig
+from edge.config.loader import LoaderConfig
+from edge.config.notifier import NotifierConfig
 from edge.config.review import ReviewsConfig
 from edge.config.sealer import SealerConfig
 from edge.config.sidecar import SidecarConfig
 from edge.config.translator import PROVIDERS, TranslatorConfig
+from edge.config.yaml_file import read_yaml
 from edge.environment import as_file
 
-Config = GatewayConfig | SidecarConfig | TranslatorConfig | SealerConfig | DetectorConfig | ReviewsConfig
+Config = (
+    GatewayConfig
+    | SidecarConfig
+    | TranslatorConfig
+    | SealerConfig
+    | DetectorConfig
+    | ReviewsConfig
+    | ChatConfig
+    | NotifierConfig
+    | LoaderConfig
+)
 _BY_MODE: Any = Annotated[Config, Field(discriminator="mode")]
 _ADAPTER: TypeAdapter[Config] = TypeAdapter(_BY_MODE)
 
@@ -30,21 +42,6 @@ def load(path: Path) -> Config:
     except ValueError as error:
         raise ConfigError(f"{path}: {error}.") from None
     return check(read_yaml(file), path)
-
-
-def read_yaml(path: Path) -> Any:
-    """The plain values of a YAML 1.2 file. Raises ConfigError, which names file and line but quotes no text."""
-    try:
-        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigError(f"{path}: the file cannot be read: {reason}.") from None
-    except YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise ConfigError(
-            f"{path}{line}: the file is not YAML 1.2: {getattr(error, 'problem', 'unreadable')}."
-        ) from None
 
 
 def check(document: Any, path: Path) -> Config:
@@ -95,7 +92,7 @@ def _sentence(error: Any, mode: Any) -> str:
         message = "this key is missing"
     elif error["type"].startswith("union_tag"):
         tags = (
-            ("mode", "gateway, sidecar, translator, sealer, detector or reviews")
+            ("mode", "gateway, sidecar, translator, sealer, detector, reviews, chat, notifier or loader")
             if not key
             else (f"{key}.provider", " or ".join(PROVIDERS))
         )

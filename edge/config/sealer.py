@@ -12,8 +12,8 @@ from edge.classes import DataClass
 from edge.config.base import File, Health, Name, Strict, is_cloud_host
 
 
-class WriteOnce(Strict):
-    """An S3-compatible store with Object Lock."""
+class SealStore(Strict):
+    """Where the seals of a class are: a prefix of a bucket in an S3-compatible store."""
 
     endpoint: str | None = None
     """Absent: the AWS endpoint of the region."""
@@ -23,10 +23,6 @@ class WriteOnce(Strict):
     credentials: File | None = None
     """A shared credentials file. Absent: the EKS pod identity or the ECS task role. No other identity is used."""
     ca: File | None = None
-    retention_days: Annotated[int, Field(ge=1, le=36500)]
-    """Days for which nobody can delete a seal."""
-    content_days: Annotated[int, Field(ge=1, le=3660)] = 30
-    """Days for which nobody can delete encrypted content. Its keys are destroyed independently of that."""
 
     @field_validator("endpoint")
     @classmethod
@@ -38,6 +34,28 @@ class WriteOnce(Strict):
         if not address.hostname or address.username or address.query or address.path not in ("", "/"):
             raise ValueError("must be https://host:port without user, path or query")
         return url
+
+
+class WriteOnce(SealStore):
+    """An S3-compatible store with Object Lock."""
+
+    retention_days: Annotated[int, Field(ge=1, le=36500)]
+    """Days for which nobody can delete a seal."""
+    content_days: Annotated[int, Field(ge=1, le=3660)] = 30
+    """Days for which nobody can delete encrypted content. Its keys are destroyed independently of that."""
+
+
+def check_store_at_home(data_class: DataClass, store: SealStore) -> None:
+    """Raise ValueError if records of class restricted would be in a cloud, or be read with an identity of one."""
+    if data_class != "restricted":
+        return
+    host = (urlsplit(store.endpoint).hostname or "") if store.endpoint else "amazonaws.com"
+    if is_cloud_host(host.rstrip(".")):
+        raise ValueError(
+            f"store.endpoint: records of class restricted must stay on-prem, but {host!r} is a cloud host"
+        )
+    if store.credentials is None:
+        raise ValueError("store.credentials is needed for class restricted. Set it to a credentials file")
 
 
 class SealerConfig(Strict):
@@ -62,11 +80,5 @@ class SealerConfig(Strict):
 
     @model_validator(mode="after")
     def _at_home(self) -> SealerConfig:
-        host = (urlsplit(self.store.endpoint).hostname or "") if self.store.endpoint else "amazonaws.com"
-        if self.data_class == "restricted" and is_cloud_host(host.rstrip(".")):
-            raise ValueError(
-                f"store.endpoint: records of class restricted must stay on-prem, but {host!r} is a cloud host"
-            )
-        if self.data_class == "restricted" and self.store.credentials is None:
-            raise ValueError("store.credentials is needed for class restricted. Set it to a credentials file")
+        check_store_at_home(self.data_class, self.store)
         return self

@@ -1,4 +1,4 @@
-"""Settings `tokens`: access tokens of the organisation's sign-on, by which people call a gateway."""
+"""Settings `tokens`: access tokens of the organisation's sign-on, by which people call a gateway or open a page."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Grant(Strict):
     groups: Annotated[list[Name], Field(min_length=1)]
 
 
-class Tokens(Strict):
-    """Access tokens (JWT) of one issuer. They add to keys and certificates, and widen neither."""
+class AcceptedTokens(Strict):
+    """Access tokens (JWT) of one issuer, and which of them are accepted."""
 
     issuer: Annotated[str, Field(pattern=_URL.pattern)]
     """Claim `iss`, exactly."""
@@ -30,9 +30,6 @@ class Tokens(Strict):
     """Claim `aud` must name one of them."""
     clients: list[Name] = []
     """Applications of the issuer whose tokens are accepted (claim `azp`, `client_id` or `appid`). Absent: all."""
-    through: list[Name] = []
-    """DNS names or SPIFFE ids of the certificates that may present tokens, such as a proxy's. Needed with
-    `listen.client_ca`."""
     jwks_file: File | None = None
     """The issuer's public keys. It is read again when it changes."""
     jwks_url: Annotated[str, Field(pattern=_URL.pattern)] | None = None
@@ -48,10 +45,9 @@ class Tokens(Strict):
     """Seconds by which clocks may differ."""
     max_lifetime_s: Annotated[int, Field(ge=60, le=5400)] = 600
     """Longest life of a token that is accepted, `exp` minus `iat`: who leaves a group is out after this time."""
-    workloads: Annotated[list[Grant], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _has_keys(self) -> Tokens:
+    def _has_keys(self) -> AcceptedTokens:
         if (self.jwks_file is None) == (self.jwks_url is None):
             raise ValueError("set either jwks_file or jwks_url")
         if self.ca is not None and self.jwks_url is None:
@@ -62,6 +58,22 @@ class Tokens(Strict):
                 raise ValueError(f"{url} must be https")
         return self
 
+    def reads_keys_of_a_cloud(self) -> str | None:
+        """The cloud host from which the issuer's keys are read, or None."""
+        host = urlsplit(self.jwks_url or "").hostname or ""
+        return host if is_cloud_host(host) else None
+
+
+class Tokens(AcceptedTokens):
+    """Tokens that a gateway or a chat accepts. They add to keys and certificates, and widen neither."""
+
+    through: list[Name] = []
+    """DNS names or SPIFFE ids of the certificates that may present tokens, such as a proxy's. Needed with
+    `listen.client_ca`."""
+    workloads: Annotated[list[Grant], Field(min_length=1)]
+    owners: list[Grant] = []
+    """Groups whose people own a workload: they see what it has used of its limits."""
+
     def problem(self, config: Any) -> str | None:
         """The first setting that does not fit the gateway, as a message, or None. `config`: a `GatewayConfig`."""
         if config.listen.client_ca is not None and not self.through:
@@ -70,9 +82,12 @@ class Tokens(Strict):
             return "tokens needs `audit`, whose site_key makes people's pseudonyms. Add `audit`"
         if self.through and config.listen.client_ca is None:
             return "tokens.through needs listen.client_ca, which verifies the certificates"
-        host = urlsplit(self.jwks_url or "").hostname or ""
-        if config.data_class == "restricted" and is_cloud_host(host):
+        host = self.reads_keys_of_a_cloud()
+        if config.data_class == "restricted" and host is not None:
             return f"tokens.jwks_url: restricted must read its issuer's keys on the site, but {host!r} is a cloud host"
         known = {workload.name for workload in config.workloads} | {route.workload for route in config.routes}
-        unknown = [grant.workload for grant in self.workloads if grant.workload not in known]
-        return f"tokens.workloads: {unknown[0]!r} is no workload of this gateway" if unknown else None
+        for name, grants in (("workloads", self.workloads), ("owners", self.owners)):
+            unknown = [grant.workload for grant in grants if grant.workload not in known]
+            if unknown:
+                return f"tokens.{name}: {unknown[0]!r} is no workload of this gateway"
+        return None

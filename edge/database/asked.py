@@ -20,8 +20,21 @@ CREATE TABLE isthmus.feedback (
 );
 """
 """`by` is a pseudonym. No text of a person is stored."""
+REFERENCE_STEP = """
+ALTER TABLE isthmus.asked ADD COLUMN reference text CHECK (reference ~ '^[A-Za-z0-9_-]{1,128}$');
+CREATE INDEX asked_reference ON isthmus.asked (by, reference) WHERE reference IS NOT NULL;
+"""
+"""`reference` is the application's own id of the request."""
+HMACS_STEP = """
+ALTER TABLE isthmus.asked
+    ADD COLUMN question text CHECK (question ~ '^[0-9a-f]{64}$'),
+    ADD COLUMN answers text[] NOT NULL DEFAULT '{}';
+CREATE INDEX asked_by ON isthmus.asked (by, at);
+"""
+"""HMACs of a person's last text and of the delivered answer, as the audit records have them."""
 
 GATEWAY_GRANTS = """
 GRANT SELECT, INSERT, DELETE ON isthmus.asked TO {role};
+GRANT UPDATE (answers) ON isthmus.asked TO {role};
 GRANT SELECT, INSERT, UPDATE ON isthmus.feedback TO {role};
 """

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 import asyncpg
@@ -15,10 +16,11 @@ from edge.config.database import DatabaseConfig
 
 T = TypeVar("T")
 TIMEOUT_S = 2.0
-"""Timeout in seconds, for a statement and for making a connection."""
+"""Default timeout in seconds, for a statement and for making a connection."""
 PAUSE_AFTER_TIMEOUT_S = 0.5
 """Seconds without queries after a timeout, so that requests do not wait one after the other."""
 POOL = 8
+_LOCK = "SELECT pg_try_advisory_lock(4715922, hashtext($1))"  # the number is any that no other lock has
 
 
 # The last one: a connection that was cut while a statement was prepared on it.
@@ -38,8 +40,9 @@ class DatabaseDown(Exception):
 class Database:
     """A database. Any task of one event loop may use it."""
 
-    def __init__(self, config: DatabaseConfig) -> None:
-        self._config = config
+    def __init__(self, config: DatabaseConfig, timeout_s: float | None = None) -> None:
+        """`timeout_s`: for a statement and for making a connection; a transaction may take twice as long."""
+        self._config, self._timeout_s = config, TIMEOUT_S if timeout_s is None else timeout_s
         self._tls = _tls(config)
         self._pool: Any = None
         self._making = asyncio.Lock()
@@ -58,6 +61,34 @@ class Database:
 
         return await self._with(in_transaction)
 
+    @contextlib.asynccontextmanager
+    async def exclusively(self, name: str) -> AsyncIterator[bool]:
+        """Hold the database's lock of this name while the block runs. False: another process has it.
+
+        The lock ends with its connection, so a process that was killed leaves none. Raises DatabaseDown.
+        """
+        connection, is_held = await self._locked(name)
+        try:
+            yield is_held
+        finally:
+            # The pool ends all locks of a connection that it takes back.
+            with contextlib.suppress(*_FAILURES):
+                if self._pool is not None:
+                    await self._pool.release(connection)
+
+    async def _locked(self, name: str) -> tuple[Any, bool]:
+        connection: Any = None
+        try:
+            async with asyncio.timeout(2 * self._timeout_s):
+                pool = self._pool or await self._made()
+                connection = await pool.acquire(timeout=self._timeout_s)
+                return connection, await connection.fetchval(_LOCK, name)
+        except _FAILURES as error:
+            if connection is not None:
+                with contextlib.suppress(*_FAILURES):
+                    await self._pool.release(connection)
+            raise DatabaseDown(type(error).__name__) from None
+
     async def heard_within(self, seconds: float) -> None:
         """Check that the database answered within the last `seconds`, with a query if needed. Raises DatabaseDown."""
         if time.monotonic() - self._heard > seconds:
@@ -68,7 +99,7 @@ class Database:
         pool, self._pool = self._pool, None
         if pool is not None:
             try:
-                async with asyncio.timeout(TIMEOUT_S):
+                async with asyncio.timeout(self._timeout_s):
                     await pool.close()
             except _FAILURES:
                 pool.terminate()
@@ -77,9 +108,9 @@ class Database:
         if time.monotonic() - self._failed < PAUSE_AFTER_TIMEOUT_S:
             raise DatabaseDown("it did not answer a moment ago")
         try:
-            async with asyncio.timeout(2 * TIMEOUT_S):
+            async with asyncio.timeout(2 * self._timeout_s):
                 pool = self._pool or await self._made()
-                async with pool.acquire(timeout=TIMEOUT_S) as connection:
+                async with pool.acquire(timeout=self._timeout_s) as connection:
                     result = await work(connection)
         except _FAILURES as error:
             if isinstance(error, TimeoutError):
@@ -109,8 +140,8 @@ class Database:
                     ssl=self._tls,
                     min_size=1,
                     max_size=POOL,
-                    timeout=TIMEOUT_S,
-                    command_timeout=TIMEOUT_S,
+                    timeout=self._timeout_s,
+                    command_timeout=self._timeout_s,
                     server_settings={"application_name": "isthmus-edge"},
                 )
             except BaseException:

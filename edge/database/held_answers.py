@@ -239,3 +239,14 @@ GRANT SELECT ON isthmus.migrations, isthmus.held, isthmus.review_votes, isthmus.
 GRANT EXECUTE ON FUNCTION isthmus.review_act, isthmus.review_overdue, isthmus.review_sweep TO {role};
 """
 """Read, and change rows only through the functions."""
+
+WAITING_AGES = """
+SELECT workload, extract(epoch FROM isthmus.now() - min(held_at))::double precision AS oldest_s,
+    greatest(extract(epoch FROM isthmus.now() - min(first_due)), 0)::double precision AS overdue_s
+FROM isthmus.held
+WHERE (class, site) = ($1, $2) AND state IN ('held', 'escalated') AND NOT delivered AND NOT planted
+GROUP BY workload
+"""
+"""For each workload whose answers wait: the age of the oldest, and how long the first deadline of one is past, both in
+seconds. Planted answers are none of its own, and a delivered answer lets nobody wait.
+"""

@@ -5,7 +5,27 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from edge.database import asked, held_answers
+from edge.database import (
+    appeals,
+    asked,
+    board,
+    caller_limits,
+    canaries,
+    desk,
+    held_answers,
+    outbox,
+    planted,
+    release_approvals,
+    release_judge,
+    release_moves,
+    release_outcomes,
+    review_deadlines,
+    review_people,
+    stops,
+    transit,
+    usage,
+    webhooks,
+)
 from edge.database.connection import Database, DatabaseDown
 
 _LOCK = 4_715_921  # any fixed number: concurrent migrations run one after the other
@@ -79,7 +99,39 @@ CREATE TABLE isthmus.accounts (
     PRIMARY KEY (day, class, site, team, workload, model, endpoint)
 );
 """
-STEPS = (_KEYS, _USED, _ACCOUNTS, held_answers.STEP, held_answers.DELIVERED_STEP, asked.STEP)
+STEPS = (
+    _KEYS,
+    _USED,
+    _ACCOUNTS,
+    held_answers.STEP,
+    held_answers.DELIVERED_STEP,
+    asked.STEP,
+    asked.REFERENCE_STEP,
+    transit.STEP,
+    caller_limits.STEP,
+    stops.STEP,
+    outbox.STEP,
+    review_deadlines.STEP,
+    desk.STEP,
+    asked.HMACS_STEP,
+    planted.STEP,
+    appeals.STEP,
+    webhooks.STEP,
+    outbox.ANNOUNCE_STEP,
+    board.STEP,
+    review_people.STEP,
+    usage.STEP,
+    usage.HOURS_STEP,
+    usage.AGE_STEP,
+    canaries.STEP,
+    canaries.EVALUATION_STEP,
+    usage.CACHED_STEP,
+    usage.EVALUATIONS_STEP,
+    release_outcomes.STEP,
+    release_moves.STEP,
+    release_judge.STEP,
+    release_approvals.STEP,
+)
 
 _GATEWAY = """
 GRANT USAGE ON SCHEMA isthmus TO {role};
@@ -87,14 +139,46 @@ GRANT SELECT ON isthmus.migrations, isthmus.keys TO {role};
 GRANT SELECT, INSERT, UPDATE ON isthmus.used, isthmus.accounts TO {role};
 """
 GRANTS = {
-    "gateway": _GATEWAY + held_answers.GATEWAY_GRANTS + asked.GATEWAY_GRANTS,
-    "reviews": held_answers.REVIEWS_GRANTS,
+    "gateway": _GATEWAY
+    + held_answers.GATEWAY_GRANTS
+    + asked.GATEWAY_GRANTS
+    + transit.GATEWAY_GRANTS
+    + caller_limits.GATEWAY_GRANTS
+    + stops.GATEWAY_GRANTS
+    + canaries.GATEWAY_GRANTS
+    + release_outcomes.GATEWAY_GRANTS
+    + release_moves.GATEWAY_GRANTS
+    + release_judge.GATEWAY_GRANTS
+    + release_approvals.GATEWAY_GRANTS
+    + review_deadlines.GATEWAY_GRANTS
+    + appeals.GATEWAY_GRANTS
+    + webhooks.GATEWAY_GRANTS
+    + board.GATEWAY_GRANTS,
+    "reviews": held_answers.REVIEWS_GRANTS
+    + stops.REVIEWS_GRANTS
+    + review_deadlines.REVIEWS_GRANTS
+    + desk.REVIEWS_GRANTS
+    + planted.REVIEWS_GRANTS
+    + board.REVIEWS_GRANTS
+    + review_people.REVIEWS_GRANTS
+    + outbox.REVIEWS_GRANTS,
+    "operators": stops.OPERATORS_GRANTS
+    + release_outcomes.OPERATORS_GRANTS
+    + release_moves.OPERATORS_GRANTS
+    + release_judge.OPERATORS_GRANTS
+    + release_approvals.OPERATORS_GRANTS,
+    "notifier": outbox.NOTIFIER_GRANTS,
+    "usage": usage.USAGE_GRANTS,
+    "usage_readers": usage.USAGE_READERS_GRANTS,
 }
 """Grants of the database user of each mode.
 
-A gateway may read keys, count usage, and store held answers, people's requests and their feedback. It may not issue or
-restore keys, nor approve answers.
-`mode: reviews` may decide, through functions that enforce the rules.
+A gateway may read keys, count usage, and store held answers, people's requests and their feedback, and transit data.
+It may not issue or restore keys, approve answers, see planted answers, stop or restart a workload, nor move a release.
+`mode: reviews` may decide, stop and restart, through functions that enforce the rules. Operators may stop and restart
+workloads, move releases, and read their outcomes.
+`mode: notifier` may read the outbox and mark what was delivered. It sees no held answer.
+The loader of the usage ledger may load and close. Readers see sums by day, and no request.
 """
 
 

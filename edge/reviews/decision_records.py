@@ -8,11 +8,22 @@ from edge.audit.records import digest
 
 
 def fields(
-    held_id: str, act: str, *, actor: dict[str, str], state: str, version: int, reason: str, line: bytes
+    held_id: str,
+    act: str,
+    *,
+    actor: dict[str, str],
+    state: str,
+    version: int,
+    reason: str,
+    line: bytes,
+    planted: bool = False,
+    **more: str | list[str],
 ) -> dict[str, Any]:
     """The fields of a record of kind `review`, except class, site and gateway.
 
-    `reason` is a code, never free text of a person. `line` is the encrypted answer that was decided on.
+    `reason` is a code, never free text of a person. `line` is the encrypted answer that was decided on. `planted`: it
+    was never a model's answer to a caller. `more`: `answer`, the HMACs of its texts; of a case `turns`, the marks of
+    its messages, `legal_basis` and `notice`.
     """
     return {
         "id": held_id,
@@ -22,4 +33,6 @@ def fields(
         "version": version,
         "reason": reason,
         "sha256": digest(line),
+        **more,
+        **({"planted": True} if planted else {}),
     }

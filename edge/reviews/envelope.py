@@ -5,6 +5,8 @@ Each line is bound to its role: the answer, a correction or a note. So no line c
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import zlib
 from datetime import UTC, datetime
 from typing import Any
@@ -30,13 +32,30 @@ class Envelopes:
             raise ConfigError(
                 f"{key}.wrapping_key: {settings.wrapping_key} cannot be used: {error}."
             ) from None
-        self._keys, self.votes = Keys(settings.keys, wrapping_key), Votes(wrapping_key)
+        self._keys = self.keys = Keys(settings.keys, wrapping_key)
+        self.votes = Votes(wrapping_key)
         self.folder = settings.keys
+        self._wrapping_key = wrapping_key
 
-    def first(self, held_id: str, subject: str, days: int, request: dict[str, Any], answer: bytes) -> bytes:
-        """Encrypt a held answer. `days`: lifetime of the key. Raises OSError, or ValueError for invalid keys."""
-        day = datetime.now(UTC).date().isoformat()
-        return encrypt(self._keys, key_name(subject, days), day, held_id, request, answer, cut=False)
+    def derived_key(self, purpose: bytes) -> bytes:
+        """A key for another purpose, from the wrapping key."""
+        return hmac.digest(self._wrapping_key, purpose, hashlib.sha256)
+
+    def first(
+        self,
+        held_id: str,
+        subject: str,
+        days: int,
+        request: dict[str, Any],
+        answer: bytes,
+        about: dict[str, Any] | None = None,
+    ) -> bytes:
+        """Encrypt a held answer. Raises OSError, or ValueError for invalid keys.
+
+        `days`: lifetime of the key. `about`: what the gateway noted of the answer, for reviewers.
+        """
+        day, key = datetime.now(UTC).date().isoformat(), key_name(subject, days)
+        return encrypt(self._keys, key, day, held_id, request, answer, cut=False, about=about)
 
     def beside(self, line: bytes, name: str, text: bytes) -> bytes:
         """Encrypt another line under the key of `line`. Raises Erased, OSError, ValueError."""
@@ -45,10 +64,22 @@ class Envelopes:
             raise Erased
         return encrypt(self._keys, envelope["key"], envelope["day"], name, {}, text, cut=False)
 
+    def alike(
+        self, line: bytes, name: str, request: dict[str, Any], answer: bytes, about: dict[str, Any]
+    ) -> bytes:
+        """Encrypt another held answer under the key of `line`. Raises Erased, OSError, ValueError."""
+        envelope = parse(line)
+        if self._keys.find(envelope["key"], envelope["day"]) is None:
+            raise Erased
+        return encrypt(
+            self._keys, envelope["key"], envelope["day"], name, request, answer, cut=False, about=about
+        )
+
     def open(self, line: bytes, name: str) -> dict[str, Any]:
         """Decrypt the line with this name.
 
-        Returns `asked` and `answer`. Raises Erased, OSError; ValueError if it was altered.
+        Returns `asked`, `answer` and, where the gateway noted anything, `about`. Raises Erased, OSError; ValueError if
+        it was altered.
         """
         try:
             if parse(line)["id"] != name:

@@ -5,41 +5,97 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
 from edge.audit.auditor import Auditor, audited_of
-from edge.audit.records import digest
-from edge.callers import Caller
+from edge.audit.records import canonical, digest
+from edge.callers import Caller, require_person
 from edge.config import DataClass, GatewayConfig, Reviews
 from edge.database import Database, DatabaseDown
 from edge.exchange import Exchange
+from edge.feedback import Feedback
+from edge.interfaces.writer import Head
 from edge.journal import write_line
-from edge.openai_api import Refusal
+from edge.openai_api import Refusal, dump
 from edge.request_context import RequestContext
 from edge.reviews import decision_records
+from edge.reviews.appeals import APPEAL, Original
+from edge.reviews.corrections import texts_of
 from edge.reviews.envelope import Envelopes, Erased, note_name
-from edge.reviews.held_store import CASE, HeldAnswer, HeldAnswerStore, NewHeldAnswer
+from edge.reviews.held_store import (
+    CASE,
+    CASE_STATES,
+    HeldAnswer,
+    HeldAnswerStore,
+    ListedAnswer,
+    NewHeldAnswer,
+)
 from edge.reviews.identity import ID, fold
 from edge.reviews.trigger import Score, demand_of, draw, find_reasons
-from edge.tasks import Task
+from edge.tasks import Task, writer_of
 
-PATH = "/v1/reviews/{id}"
+LIST_PATH, PATH = "/v1/reviews", "/v1/reviews/{id}"
 MARK = "x-isthmus-review"
 """Header of a reviewed answer: `approved` or `corrected`."""
 RETRY_S = "30"
+EXPIRED = "No reviewer decided before the deadline, so the answer is not given out. Send the request again if needed."
+"""What the caller is told of an expired answer."""
+
+
+@dataclass(frozen=True)
+class NewCase:
+    """What a person asks a reviewer."""
+
+    id: str
+    workload: str
+    asked: dict[str, Any]
+    """The question and the conversation, as the person sends them."""
+    answer: dict[str, Any]
+    """The last answer of the conversation, in the form of chat. The reply takes its place."""
+    basis: dict[str, Any]
+    """`legal_basis` and `notice`, which the person has read. Empty: the settings state none."""
+    turns: list[str] = field(default_factory=list)
+    """Marks of the conversation's messages (`edge.conversation_check`)."""
+    original: Original | None = None
+    """What the person appeals against. None: it is no appeal."""
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What reviewers are told beside the conversation."""
+        noted = {"turns": self.turns} if self.original is None else self.original.about
+        decision = {} if self.original is None else {"decision": self.original.decision}
+        return {**noted, **decision, **self.basis}
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """Further fields of its record: what was compared, the legal basis, and the digest of the notice."""
+        fields: dict[str, Any] = {"turns": self.turns}
+        if self.original is not None:
+            fields = {"appeal_of": self.original.id}
+        if self.basis:
+            fields["legal_basis"] = self.basis["legal_basis"]
+            fields["notice"] = digest(canonical(self.basis["notice"]))
+        return fields
 
 
 class AnswerHolder:
     """Holds answers of one gateway. Raises ConfigError."""
 
     def __init__(
-        self, config: GatewayConfig, settings: Reviews, database: Database, auditor: Auditor
+        self,
+        config: GatewayConfig,
+        settings: Reviews,
+        database: Database,
+        auditor: Auditor,
+        feedback: Feedback | None,
     ) -> None:
+        """`feedback`: of people's requests. None: the gateway accepts no tokens."""
         self._class: DataClass = config.data_class
-        self._settings, self._auditor = settings, auditor
+        self._settings, self._auditor, self._feedback = settings, auditor, feedback
         self._envelopes = Envelopes(settings, "reviews")
         self._shelf = HeldAnswerStore(database, settings, config.data_class, config.site)
         self._workloads = {workload.name: workload for workload in config.workloads}
@@ -76,27 +132,12 @@ class AnswerHolder:
         is_drawn = draw(self._auditor.hmacs.key, request_id) < demand.sample_rate
         return is_reviewable(task) and (demand.looks_low or is_drawn)
 
-    async def instead_of(
-        self,
-        context: RequestContext,
-        answer: Response,
-        score: Score | None = None,
-        guards: Sequence[str] = (),
-    ) -> Response:
-        """The answer, or a 202 if it is held. Raises Refusal 503; then nothing of the answer leaves."""
-        told = await self.decide(context, bytes(answer.body), score, guards)
-        if told is None:
-            return answer
-        return JSONResponse(
-            told,
-            status_code=202,
-            headers={"location": PATH.format(id=context.exchange.request_id), "retry-after": RETRY_S},
-        )
-
     async def decide(
-        self, context: RequestContext, answer: bytes, score: Score | None, guards: Sequence[str]
+        self, context: RequestContext, answer: dict[str, Any], score: Score | None, guards: Sequence[str]
     ) -> dict[str, Any] | None:
-        """Put a whole answer away if people see it. Return what the caller is told instead of it; None: deliver it.
+        """Put a whole answer, in the form of chat, away if people see it.
+
+        Returns the notice in its place, or None if it is delivered.
 
         Raises Refusal 503; then nothing of the answer may leave.
         """
@@ -113,7 +154,7 @@ class AnswerHolder:
             return None
         delivered = not reasons.hold
         try:
-            decide_by = await self._put(context, answer, score, reasons.why, delivered=delivered)
+            decide_by = await self._put(context, dump(answer), score, reasons.why, delivered=delivered)
         except (OSError, ValueError, DatabaseDown) as error:
             refusal = _unavailable(error)
             if delivered:  # the record says that nobody will look at it
@@ -146,9 +187,13 @@ class AnswerHolder:
             why,
             None if score is None else score.value,
             delivered,
+            webhook=workload.webhook,
+            model=_model_of(context),
         )
         line = await asyncio.to_thread(
-            self._envelopes.first, request_id, subject, self._settings.keep_days, context.payload, answer
+            self._envelopes.first,
+            *(request_id, subject, self._settings.keep_days, context.payload, answer),
+            _about(context, answer),
         )
         audit_entry: dict[str, Any] = {"why": why, "sha256": digest(line), "kept": False}
         if delivered:
@@ -164,34 +209,35 @@ class AnswerHolder:
         subjects = [self._auditor.hmacs.subject(fold(user))] if isinstance(user, str) else []
         return [caller.identity, *subjects]
 
-    async def open_case(
-        self,
-        case_id: str,
-        workload_name: str,
-        exchange: Exchange,
-        caller: Caller,
-        asked: dict[str, Any],
-        answer: bytes,
-    ) -> datetime:
+    async def open_case(self, case: NewCase, exchange: Exchange, caller: Caller) -> datetime:
         """Put a person's case among the held answers; return its deadline. Raises Refusal 503."""
-        workload = self._workloads[workload_name]
-        subject = self._auditor.hmacs.subject_of({}, case_id, exchange.person)
-        case = NewHeldAnswer(
-            *(case_id, workload.name, workload.review.domain if workload.review else None, CASE, subject),
-            *(self._asking(caller, exchange.person), ["asked"], None),
+        workload, original = self._workloads[case.workload], case.original
+        subject = self._auditor.hmacs.subject_of({}, case.id, exchange.person)
+        why = "asked" if original is None else APPEAL
+        deciders = [self._auditor.hmacs.subject(fold(name)) for name in original.deciders] if original else []
+        held = NewHeldAnswer(
+            *(case.id, workload.name, workload.review.domain if workload.review else None, CASE, subject),
+            *([*self._asking(caller, exchange.person), *deciders], [why], None),
             is_case=True,
+            appeal_of=None if original is None else original.id,
+            webhook=workload.webhook,
         )
         try:
             line = await asyncio.to_thread(
-                self._envelopes.first, case_id, subject, self._settings.keep_days, asked, answer
+                *(self._envelopes.first, case.id, subject, self._settings.keep_days),
+                *(case.asked, dump(case.answer), case.about),
             )
             record = decision_records.fields(
-                *(case_id, "open"),
+                *(case.id, "open"),
                 actor={"workload": workload.name, "team": caller.team, "identity": caller.identity},
-                **{"state": "held", "version": 0, "reason": "asked", "line": line},
+                state="held" if original is None else "escalated",
+                version=0,
+                reason=why,
+                line=line,
+                **case.recorded,
             )
             await self._auditor.review(record)
-            return await self._shelf.put(case, line)
+            return await self._shelf.put(held, line)
         except (OSError, ValueError, DatabaseDown) as error:
             raise _unavailable(error) from None
 
@@ -215,6 +261,15 @@ class AnswerHolder:
         except (OSError, ValueError) as error:
             raise _unavailable(error) from None
 
+    async def list_own(self, caller: Caller) -> Response:
+        """`GET /v1/reviews`: a person's held answers and cases, the newest first, without content. Raises Refusal."""
+        require_person(caller)
+        try:
+            entries = await self._shelf.of_person(caller.identity, caller.own)
+        except DatabaseDown as error:
+            raise _unavailable(error) from None
+        return JSONResponse({"object": "list", "data": [_listed(entry) for entry in entries]})
+
     async def find(self, held_id: str, caller: Caller) -> HeldAnswer | None:
         """The answer, if the caller's workload asked for it. A person sees those of their own requests only.
 
@@ -227,6 +282,19 @@ class AnswerHolder:
             if (held_answer := await self._shelf.get(held_id, workload, asked_by)) is not None:
                 return held_answer
         return None
+
+    async def original_of(self, decided: HeldAnswer) -> Original:
+        """A decided answer, as an appeal carries it. Raises Erased, OSError, ValueError, DatabaseDown."""
+        first = await asyncio.to_thread(self._envelopes.open, decided.first, decided.id)
+        answer = first["answer"]
+        if decided.corrected:
+            answer = (await asyncio.to_thread(self._envelopes.open, decided.line, decided.name))["answer"]
+        status = "corrected" if decided.state == "approved" else decided.state
+        decision = {"status": status, "reason": decided.reason or "", **await self.note_of(decided)}
+        return Original(
+            *(decided.id, decided.workload, first["asked"], first.get("about", {}), answer, decision),
+            await self._shelf.deciders(decided.id),
+        )
 
     async def note_of(self, held_answer: HeldAnswer) -> dict[str, str]:
         """The note of the last act. Raises Erased, OSError, ValueError."""
@@ -244,12 +312,18 @@ class AnswerHolder:
         if held_answer.state in ("held", "escalated"):
             return JSONResponse(status, status_code=202, headers={"retry-after": RETRY_S})
         status["reason"] = held_answer.reason or ""
+        if held_answer.state == "expired":
+            status["message"] = EXPIRED
         return JSONResponse(status | await self.note_of(held_answer))
 
     async def _given(self, held_answer: HeldAnswer, caller: Caller) -> Response:
         mark = "corrected" if held_answer.corrected else "approved"
-        answer = await self._release(held_answer, caller)
-        return Response(answer, media_type="application/json", headers={MARK: mark})
+        answer = await self.give(held_answer, caller)
+        if isinstance(answer.get("review"), dict) and "appeal_by" in held_answer.times:
+            answer["review"] = {**answer["review"], "appeal_by": held_answer.times["appeal_by"]}
+        head = Head(answer.get("id", ""), answer.get("created", 0), answer.get("model", ""))
+        writer = writer_of(held_answer.task)({}, head)
+        return Response(writer.whole(answer), media_type="application/json", headers={MARK: mark})
 
     async def give(self, held_answer: HeldAnswer, caller: Caller) -> dict[str, Any]:
         """The approved answer as an object. Raises Refusal 503, Erased, OSError, ValueError."""
@@ -263,6 +337,7 @@ class AnswerHolder:
                 503, "review_unproven", "The approval of this answer cannot be verified. Ask the operators."
             )
         exchange = await asyncio.to_thread(self._envelopes.open, held_answer.line, held_answer.name)
+        hmacs = self._auditor.hmacs.answers(held_answer.id, texts_of(exchange["answer"]))
         actor = {"workload": caller.workload, "team": caller.team, "identity": caller.identity}
         record = decision_records.fields(
             *(held_answer.id, "give"),
@@ -271,14 +346,42 @@ class AnswerHolder:
             version=held_answer.version,
             reason="approved",
             line=held_answer.line,
+            answer=hmacs,
         )
         await self._auditor.review(record)
+        if self._feedback is not None and held_answer.task != CASE:
+            await self._feedback.answered(held_answer.id, hmacs)
         return exchange["answer"]
+
+
+def _listed(entry: ListedAnswer) -> dict[str, Any]:
+    if entry.task == CASE:
+        return {"id": entry.id, "object": "case", "status": CASE_STATES[entry.state], **entry.told}
+    return {"id": entry.id, "object": "review", "status": entry.state, **entry.told}
 
 
 def is_reviewable(task: Task) -> bool:
     """Whether people can review answers of the task: text, not embeddings or rankings."""
     return task.holds == "choices"
+
+
+def _about(context: RequestContext, answer: bytes) -> dict[str, Any]:
+    """What reviewers are told beside the answer: the verdicts of its checks, the application's sources, and by text the
+    parts that the model was unsure of. Texts that screening changed have no such parts.
+    """
+    texts = [text for text in texts_of(answer) if isinstance(text, str)]
+    unsure = context.scorer.unsure() if context.scorer else {}
+    return {
+        "verdicts": list(context.exchange.verdicts),
+        **({"sources": sources} if (sources := context.body.get("sources")) else {}),
+        "unsure": [[text, parts] for text, parts in unsure.items() if parts and text in texts],
+    }
+
+
+def _model_of(context: RequestContext) -> str | None:
+    """The model that answered last, as the record of the request names it."""
+    audited = audited_of(context.request)
+    return str(audited.attempts[-1]["model"]) if audited is not None and audited.attempts else None
 
 
 def _unavailable(error: Exception) -> Refusal:

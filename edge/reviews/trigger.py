@@ -11,6 +11,11 @@ from typing import Protocol
 from edge.classes import CLASS_DEMANDS, DataClass
 from edge.config.review import Impact, ReviewRule
 
+BY_SCORE = ("low-score", "no-score")
+"""Reasons that tell of the model's score."""
+SAMPLED = "sampled"
+"""Reason of an answer that was drawn at random."""
+
 
 class Score(Protocol):
     """The score of a calibrated model for its answer (`edge.confidence`)."""
@@ -89,7 +94,7 @@ def find_reasons(demand: Demand, score: Score | None, guards: Sequence[str], dra
         look += ["low-score"] if demand.looks_low else []
     hold += [f"guard:{name}" for name in guards]
     if drawn < demand.sample_rate:
-        look.append("sampled")
+        look.append(SAMPLED)
     return Reasons(hold, look)
 
 

@@ -9,9 +9,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from edge.audit.records import canonical, digest
+
+
+def planted_name(held_id: str) -> str:
+    """The name under which votes on a planted answer are sealed. Gateways count votes on `held_id` alone."""
+    return f"{held_id}.planted"
 
 
 class Vote(NamedTuple):
@@ -20,6 +25,19 @@ class Vote(NamedTuple):
     edition: int
     by: str
     sealed: bytes
+
+
+VOTES = """
+       ARRAY(SELECT v.by FROM isthmus.review_votes v WHERE (v.id, v.edition) = (h.id, h.edition) ORDER BY v.by) AS by,
+       ARRAY(SELECT v.sealed FROM isthmus.review_votes v WHERE (v.id, v.edition) = (h.id, h.edition) ORDER BY v.by)
+           AS sealed
+"""
+"""Columns of a query of `isthmus.held h` for `votes_of`, which also needs its edition."""
+
+
+def votes_of(row: Any) -> list[Vote]:
+    """The votes on a held answer in its edition."""
+    return [Vote(row["edition"], by, sealed) for by, sealed in zip(row["by"], row["sealed"], strict=True)]
 
 
 class Votes:

@@ -2,5 +2,6 @@
 
 from edge.routing.endpoint import Endpoint, Unsent, Upstream, UpstreamCall
 from edge.routing.route import RoutedModel, Router
+from edge.routing.window import Window
 
-__all__ = ["Endpoint", "RoutedModel", "Router", "Unsent", "Upstream", "UpstreamCall"]
+__all__ = ["Endpoint", "RoutedModel", "Router", "Unsent", "Upstream", "UpstreamCall", "Window"]

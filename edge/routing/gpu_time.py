@@ -1,4 +1,4 @@
-"""Divides an endpoint's GPU time equally among the requests that run at each moment."""
+"""Divides a replica's GPU time equally among the requests that run at each moment."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Callable
 class Sharing:
     """Integrates 1/n over time, where n requests run. A request's share is the increase of the integral during it.
 
-    The shares of all requests add up to the time in which any request ran.
+    The shares of all requests add up to the time in which any request ran, over all gateways together.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._at = clock, clock()
-        self._sum, self.running, self._told = 0.0, 0, 0
+        self._sum, self.running, self._others = 0.0, 0, 0
 
     def enter(self) -> float:
         """Begin a request. Pass the returned value to `leave`."""
@@ -23,18 +23,20 @@ class Sharing:
         return self._sum
 
     def leave(self, entered: float) -> float:
-        """End a request. Returns its share of the endpoint in seconds."""
+        """End a request. Returns its share of the replica in seconds."""
         self._advance()
         self.running -= 1
         return self._sum - entered
 
-    def told(self, running: int) -> None:
-        """Note the running requests that the endpoint reports, which include those of other gateway replicas."""
+    def report(self, requests: int) -> None:
+        """Note how many requests the replica reports, running and waiting. Those that are not this gateway's belong
+        to other gateways.
+        """
         self._advance()
-        self._told = running
+        self._others = max(0, requests - self.running)
 
     def _advance(self) -> None:
         now = self._clock()
         if self.running:
-            self._sum += (now - self._at) / max(self.running, self._told)
+            self._sum += (now - self._at) / (self.running + self._others)
         self._at = now

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from edge.confidence.answer_scoring import FIELD
+from edge.answer_models import CONFIDENCE
 from edge.openai_api import Refusal
 from edge.redaction import Detection, PlaceholderBuffer, Placeholders, Reach, StreamBuffer, TooLong, hide
 from edge.redaction.streaming import MAX_HELD
@@ -221,7 +221,7 @@ class ScreenedStream:
 
 def _bare(choice: Chunk) -> Chunk:
     # Names of fields are text of the model, and what has been sent of it cannot be taken back.
-    return without_fields({name: value for name, value in choice.items() if name in (*KNOWN, FIELD)})
+    return without_fields({name: value for name, value in choice.items() if name in (*KNOWN, CONFIDENCE)})
 
 
 def too_long() -> Refusal:

@@ -14,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 from typing import Any, Literal
 
-from edge.confidence.answer_scoring import FIELD
+from edge.answer_models import CONFIDENCE
 from edge.request_fields import SCHEMA_DATA, SCHEMAS_BY_NAME
 from edge.strict_json import MAX_DEPTH
 
@@ -134,9 +134,9 @@ def walk_arguments(text: str, put: Put, nested: int = 0) -> str:
 
 def without_fields(choice: dict[str, Any]) -> dict[str, Any]:
     """The choice without field scores, because names of fields are text of the model."""
-    if not isinstance(confidence := choice.get(FIELD), dict):
+    if not isinstance(confidence := choice.get(CONFIDENCE), dict):
         return choice
-    return {**choice, FIELD: {name: value for name, value in confidence.items() if name != "fields"}}
+    return {**choice, CONFIDENCE: {name: value for name, value in confidence.items() if name != "fields"}}
 
 
 def find_unreadable(request: Mapping[str, Any]) -> str | None:

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.blueprints import (
     calibrations,
+    desk_files,
     image_digests,
     missing_values,
     operator_charts,
     override_limits,
+    prices,
     rendering,
     retention,
+    team_budgets,
 )
 from isthmus.blueprints import catalogue as blueprint_catalogue
 from isthmus.core import file_cache
@@ -93,9 +96,12 @@ def assemble(
     Raises `Refused` for an override that breaks a boundary.
     """
     lock_file = lock or files.folder.parent / image_digests.FILE
-    calibration_files = calibrations.calibration_files(overrides, files.folder)
+    named_files = [
+        *calibrations.calibration_files(overrides, files.folder),
+        *desk_files.paths(overrides, files.folder),
+    ]
     stamp = file_cache.stamp(
-        [*blueprint_catalogue.source_folders(catalogue), files.folder, lock_file, *calibration_files]
+        [*blueprint_catalogue.source_folders(catalogue), files.folder, lock_file, *named_files]
     )
     return file_cache.once(
         "platform",
@@ -123,10 +129,13 @@ def _assemble(
     rendered = rendering.render(files.plan.blueprint, files.requirements, files.plan, catalogue)
     _check_part_names(rendered, overrides, file)
     merged = merging.merge(rendered, overrides)
+    merged = team_budgets.drop_covered(merged)
+    merged = prices.fill(merged, overrides, files.plan)
     merged = image_digests.fill(merged, lock_file, files.stack, sandbox=sandbox)
     merged = operator_charts.fill(merged, lock_file, files.folder, files.stack, sandbox=sandbox)
     merged = retention.fill(merged, sandbox=sandbox)
     merged = calibrations.fill(merged, files.folder, file)
+    merged = desk_files.fill(merged, files.folder, file)
     merged = with_kube_contexts(merged) if sandbox else merged
     missing_values.require(merged, str(Where(file, None, OVERRIDES)))
     platform = merging.validate(merged, f"{files.plan.blueprint} with the overrides of {file}")

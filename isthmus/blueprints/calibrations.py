@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from isthmus.blueprints import named_files
 from isthmus.core.errors import InputError, Where
 
 
@@ -38,12 +39,14 @@ def fill(merged: dict[str, Any], folder: Path, overrides_file: str) -> dict[str,
 
 def calibration_files(overrides: dict[str, Any], folder: Path) -> list[Path]:
     """Paths of the calibration files that overrides name. The files may be missing."""
-    files = [
-        calibration.get("file")
-        for _, workload in _workloads(overrides)
-        for calibration in _mappings(workload.get("calibrations"))
-    ]
-    return [folder / file for file in files if isinstance(file, str)]
+    return named_files.paths(
+        (
+            calibration
+            for _, workload in _workloads(overrides)
+            for calibration in named_files.mappings(workload.get("calibrations"))
+        ),
+        folder,
+    )
 
 
 def _with_calibrations(gateway: dict[str, Any], workload: Any, folder: Path, overrides_file: str) -> Any:
@@ -52,23 +55,14 @@ def _with_calibrations(gateway: dict[str, Any], workload: Any, folder: Path, ove
     review = workload.get("review")
     domain = review.get("domain") if isinstance(review, dict) else None
     path = f"gateways[{gateway.get('name')}].workloads[{workload.get('name')}].calibrations"
-    return {
-        **workload,
-        "calibrations": [
-            {
-                **calibration,
-                "text": _read_calibration(
-                    folder / calibration["file"],
-                    domain,
-                    Where(overrides_file, None, f"{path}[{calibration.get('name')}]"),
-                ),
-            }
-            # Validation reports elements of the wrong type.
-            if isinstance(calibration, dict) and isinstance(calibration.get("file"), str)
-            else calibration
-            for calibration in workload["calibrations"]
-        ],
-    }
+    calibrations = named_files.with_texts(
+        workload["calibrations"],
+        folder,
+        lambda file, where: _read_calibration(file, domain, where),
+        overrides_file,
+        path,
+    )
+    return {**workload, "calibrations": calibrations}
 
 
 def _read_calibration(file: Path, domain: Any, where: Where) -> str:
@@ -104,9 +98,5 @@ def _read_calibration(file: Path, domain: Any, where: Where) -> str:
 
 
 def _workloads(tree: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    for gateway in _mappings(tree.get("gateways")):
-        yield from ((gateway, workload) for workload in _mappings(gateway.get("workloads")))
-
-
-def _mappings(value: Any) -> list[dict[str, Any]]:
-    return [element for element in value if isinstance(element, dict)] if isinstance(value, list) else []
+    for gateway in named_files.mappings(tree.get("gateways")):
+        yield from ((gateway, workload) for workload in named_files.mappings(gateway.get("workloads")))

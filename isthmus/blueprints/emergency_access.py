@@ -15,7 +15,7 @@ from isthmus.contracts.platform.model.emergency_access import (
     Record,
     Records,
 )
-from isthmus.core.errors import InputError, Refused, Where
+from isthmus.core.errors import Refused, Where
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
@@ -77,7 +77,7 @@ def read(folder: Path, stack: str, platform: Platform, now: datetime.datetime | 
 def _checked_access(
     record: Record, stack: str, platform: Platform, settings: BreakGlass, where: Where
 ) -> Access:
-    from isthmus.core import ssh_signatures
+    from edge import ssh_signatures
 
     keyholders = {keyholder.name: keyholder for keyholder in settings.keyholders}
     for name in (record.requester, record.approver):
@@ -87,9 +87,9 @@ def _checked_access(
         try:
             signature = record.signatures.get(name, "")
             ssh_signatures.verify(signature, record.text(stack), SIGNATURE_NAMESPACE, keyholders[name].key)
-        except InputError as error:
+        except ssh_signatures.BadSignature as error:
             raise Refused(
-                f"`{name}` has not signed this access: {error.what}",
+                f"`{name}` has not signed this access: {error}",
                 where=where,
                 fix=(
                     f"Run `isthmus break-glass {stack} {record.id} | ssh-keygen -Y sign -n {SIGNATURE_NAMESPACE} -f "

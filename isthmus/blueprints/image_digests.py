@@ -33,6 +33,14 @@ def needed_images(platform: dict[str, Any]) -> list[Image]:
         or any(_weights_uri(endpoint).startswith("s3://") for endpoint in served)
         or any(gateway.get("audit") for gateway in gateways),
         "detector": any(gateway.get("screening") is not None for gateway in gateways),
+        "chat": any(
+            _mapping(gateway.get("chat")) and not gateway["chat"].get("image") for gateway in gateways
+        ),
+        "sign_on": any(
+            gateway.get("chat") or _mapping(gateway.get("reviews")).get("desk") for gateway in gateways
+        ),
+        "notifier": any(_mapping(gateway.get("reviews")).get("notifier") for gateway in gateways),
+        "evaluator": any(gateway.get("evaluator") for gateway in gateways),
         "credential_helper": bool(by_certificate),
         "resolver": _needs_resolver(platform),
         "vllm": bool([endpoint for endpoint in served if endpoint.get("engine") != "cpu"] or not endpoints),
@@ -52,6 +60,10 @@ def _needs_resolver(platform: dict[str, Any]) -> bool:
         if gateway.get("runs_on", "kubernetes") == "kubernetes" and filters:
             return True
     return False
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _weights_uri(endpoint: dict[str, Any]) -> str:

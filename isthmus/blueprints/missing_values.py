@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from edge.interface_names import STORING
 from isthmus.blueprints import image_digests
 from isthmus.contracts.platform.model.screening import ENGLISH_MODEL, as_yaml
 from isthmus.contracts.reference import handling
@@ -56,6 +57,8 @@ def list_missing_values(platform: dict[str, Any]) -> Missing:
         *_screening(platform),
         *_fargate_secrets(platform),
         *_reviews(platform),
+        *_stored_requests(platform),
+        *_chats(platform),
         *_budgets_and_contacts(platform),
     ]
 
@@ -244,7 +247,7 @@ def _models_example(screening: dict[str, Any]) -> str:
 
 def _reached_endpoints(workload: dict[str, Any]) -> list[Any]:
     canary = _mapping(workload.get("canary")).get("endpoint")
-    lists = [workload.get(key) for key in ("also", "overflow")]
+    lists = [workload.get(key) for key in ("also", "overflow", "fallback")]
     return [
         workload.get("endpoint"),
         canary,
@@ -301,7 +304,11 @@ def _fargate_secrets(platform: dict[str, Any]) -> Missing:
         account, region = _account_and_region(platform, gateway)
         name, sensitivity = gateway.get("name"), gateway.get("class")
         settings = _mapping(gateway.get("fargate"))
+        by_token = (
+            [("fargate.sign_on_secret", settings, "sign-on-a1B2c3")] if _has_users(platform, gateway) else []
+        )
         for key, section, example in (
+            *by_token,
             ("certificate_secret", gateway, "gateway-tls-a1B2c3"),
             ("callers_secret", gateway, "callers-a1B2c3"),
             ("fargate.translator_secret", settings, "translator-tls-a1B2c3"),
@@ -314,23 +321,26 @@ def _fargate_secrets(platform: dict[str, Any]) -> Missing:
     return missing
 
 
+def _has_users(platform: dict[str, Any], gateway: dict[str, Any]) -> bool:
+    """Whether people use a workload of the gateway by token."""
+    served = {workload.get("name") for workload in _section(gateway, "workloads")}
+    users = _section(_mapping(platform.get("people")), "users")
+    return any(name in served for each in users for name in each.get("workloads") or [])
+
+
 def _reviews(platform: dict[str, Any]) -> Missing:
     """The review database and the reviewers' network, or `reviewed_by` in AWS, where no answers are held."""
     missing: Missing = []
     for gateway in _section(platform, "gateways"):
-        name, sensitivity = gateway.get("name"), gateway.get("class")
+        name = gateway.get("name")
         if gateway.get("reviews"):
             if any(workload.get("reviewed_by") for workload in _section(gateway, "workloads")):
                 continue  # A workload may have only one of the two. Validation reports which.
-            database, reviews = _mapping(gateway.get("database")), _mapping(gateway.get("reviews"))
-            if not database.get("host"):
-                missing.append((f"gateways[{name}].database.host", f"postgres-{sensitivity}.site.example"))
-            if not database.get("address"):
-                missing.append(
-                    (f"gateways[{name}].database.address", _example_address(platform, gateway, 20))
-                )
+            reviews = _mapping(gateway.get("reviews"))
+            missing += _database(platform, gateway)
             if not reviews.get("from_cidrs") and not reviews.get("from_namespaces"):
                 missing.append((f"gateways[{name}].reviews.from_namespaces", "[reviewers]"))
+            missing += _desk(gateway, _mapping(reviews.get("desk")))
             continue
         sites = [site for site in _section(platform, "sites") if site.get("name") == gateway.get("site")]
         if any(site.get("kind") != "aws" for site in sites):
@@ -341,6 +351,71 @@ def _reviews(platform: dict[str, Any]) -> Missing:
                 missing.append(
                     (f"gateways[{name}].workloads[{workload.get('name')}].reviewed_by", "claims-desk")
                 )
+    return missing
+
+
+def _desk(gateway: dict[str, Any], desk: dict[str, Any]) -> Missing:
+    """The address and the reviewers' network of a review desk, if there is one."""
+    place = f"gateways[{gateway.get('name')}].reviews.desk"
+    values = (
+        ("url", desk.get("url"), f"https://reviews-{gateway.get('class')}.site.example"),
+        ("from_namespaces", desk.get("from_cidrs") or desk.get("from_namespaces"), "[ingress]"),
+    )
+    return [(f"{place}.{key}", example) for key, value, example in values if desk and not value]
+
+
+def _stored_requests(platform: dict[str, Any]) -> Missing:
+    """The database of a gateway in a cluster that keeps requests or answers for its callers, without reviews."""
+    return [
+        value
+        for gateway in _section(platform, "gateways")
+        if not gateway.get("reviews") and gateway.get("runs_on") != "fargate"
+        if any(
+            STORING.intersection(workload.get("interfaces") or [])
+            for workload in _section(gateway, "workloads")
+        )
+        for value in _database(platform, gateway)
+    ]
+
+
+def _database(platform: dict[str, Any], gateway: dict[str, Any]) -> Missing:
+    """Host and address of a gateway's database."""
+    name, database = gateway.get("name"), _mapping(gateway.get("database"))
+    examples = {
+        "host": f"postgres-{gateway.get('class')}.site.example",
+        "address": _example_address(platform, gateway, 20),
+    }
+    return [
+        (f"gateways[{name}].database.{key}", example)
+        for key, example in examples.items()
+        if not database.get(key)
+    ]
+
+
+def _chats(platform: dict[str, Any]) -> Missing:
+    """The address, the database and the people's network of a chat, and the address of the sign-on of chats and
+    desks."""
+    missing: Missing = []
+    for gateway in _section(platform, "gateways"):
+        chat = _mapping(gateway.get("chat"))
+        if not chat:
+            continue
+        place, sensitivity = f"gateways[{gateway.get('name')}].chat", gateway.get("class")
+        database = _mapping(chat.get("database"))
+        for key, is_there, example in (
+            ("url", chat.get("url"), f"https://chat-{sensitivity}.site.example"),
+            ("database.host", database.get("host"), f"postgres-{sensitivity}.site.example"),
+            ("database.address", database.get("address"), _example_address(platform, gateway, 20)),
+            ("from_namespaces", chat.get("from_cidrs") or chat.get("from_namespaces"), "[ingress]"),
+        ):
+            missing += [] if is_there else [(f"{place}.{key}", example)]
+    sign_on = _mapping(_mapping(platform.get("people")).get("sign_on"))
+    signs_on = any(
+        gateway.get("chat") or _mapping(gateway.get("reviews")).get("desk")
+        for gateway in _section(platform, "gateways")
+    )
+    if signs_on and sign_on and not sign_on.get("address"):
+        missing.append(("people.sign_on.address", "10.40.0.12"))
     return missing
 
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from isthmus.blueprints.template_filters import redacted_besides, retention_days
+from isthmus.contracts.platform.lookups.chat import history_days_of
+from isthmus.contracts.platform.lookups.usage import named_workloads
 from isthmus.contracts.reference import handling
 from isthmus.core.errors import InputError, Refused, Where
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform.model.platform import Platform
+    from isthmus.contracts.platform.model.platform import Gateway, Platform
     from isthmus.contracts.requirements.document import Requirements
     from isthmus.contracts.requirements.workloads import Review
 
@@ -57,6 +59,11 @@ def _violations(platform: Platform, requirements: Requirements) -> list[tuple[st
             elif workload.review != served.review:
                 reviews = [_review_lines(review) for review in (served.review, workload.review)]
                 violations.append((_difference("review", *reviews), f"{path}.review"))
+            elif set(served.interfaces) - set(workload.interfaces):
+                problem = _difference("list of interfaces", served.interfaces, workload.interfaces)
+                violations.append((problem, f"{path}.interfaces"))
+        violations += _of_chat(gateway, table[gateway.class_])
+        violations += _of_usage(gateway, table[gateway.class_])
         for redaction in redacted_besides(gateway.class_, requirements):
             if redaction not in gateway.redacted:
                 problem = f"the requirements redact {redaction} of class {gateway.class_}, but this gateway does not"
@@ -89,6 +96,26 @@ def _violations(platform: Platform, requirements: Requirements) -> list[tuple[st
             problem = f"records at {store.site} must be kept for {least} days, but are kept for {store.retention_days}"
             violations.append((problem, f"audit[{store.name}].retention_days"))
     return violations
+
+
+def _of_chat(gateway: Gateway, demanded: handling.Handling) -> list[tuple[str, str]]:
+    if gateway.chat is None:
+        return []
+    days, most = history_days_of(gateway, gateway.chat), demanded.chat_history_days
+    if days <= most:
+        return []
+    problem = (
+        f"the requirements keep conversations of class {gateway.class_} for {most} days, but this chat keeps them for "
+        f"{days}"
+    )
+    return [(problem, f"gateways[{gateway.name}].chat.history_days")]
+
+
+def _of_usage(gateway: Gateway, demanded: handling.Handling) -> list[tuple[str, str]]:
+    if demanded.usage_by_person or not named_workloads(gateway):
+        return []
+    problem = f"the requirements name nobody in the usage of class {gateway.class_}, but this gateway does"
+    return [(problem, f"gateways[{gateway.name}].usage.by_person")]
 
 
 def _difference(key: str, actual: Any, expected: Any) -> str:

@@ -96,6 +96,7 @@ def _template_functions(requirements: Requirements, plan: Plan) -> dict[str, Any
         "retention_days": functools.partial(template_filters.retention_days, requirements=requirements),
         "redacted": functools.partial(template_filters.redacted, requirements=requirements),
         "redacted_besides": functools.partial(template_filters.redacted_besides, requirements=requirements),
+        "names_people": functools.partial(template_filters.names_people, requirements=requirements),
         "pool_name": _pool_name,
         "callers": callers,
         "gateway_copies": lambda gateway: gateway_size.planned_copies(

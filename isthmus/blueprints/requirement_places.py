@@ -46,7 +46,7 @@ _SITE_KEYS: Mapping[tuple[str, str], str] = {
 """Which end of a link has the value. Every other item names its site as `site`."""
 
 
-_OF_WORKLOAD = ("impact", "residency", "review")
+_OF_WORKLOAD = ("impact", "interfaces", "residency", "review")
 """Keys of a gateway's workload that the requirements' workload has too."""
 
 

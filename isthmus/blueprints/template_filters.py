@@ -169,6 +169,11 @@ def redacted_besides(class_: str, requirements: Requirements) -> list[Redacted]:
     ]
 
 
+def names_people(class_: str, requirements: Requirements) -> bool:
+    """Whether the organisation's handling lets the usage ledger have a pseudonym for each person of the class."""
+    return handling.stricter_only(requirements.handling)[handling.handling_of(class_).class_].usage_by_person
+
+
 def languages(names: Iterable[str], *, requirements: Requirements) -> list[str]:
     """The languages that these workloads state, each once, in the order in which they are stated."""
     wanted = set(names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -12,11 +12,14 @@ from edge.confidence.calibration import Calibration, Curve, Error, Threshold
 from isthmus import __version__
 from isthmus.calibration import beta, quality
 from isthmus.calibration.judged_answers import Answer, Judged
-from isthmus.contracts.reports.calibration import Reliability
+from isthmus.contracts.reports.calibration import Candidate, Reliability
 from isthmus.core.errors import InputError, Refused
 
 LEAST_ANSWERS, LEAST_JUDGEMENTS, LEAST_OF_A_SIDE = 200, 1500, 10
 MOST_CALIBRATION_ERROR = 0.05
+
+Split = Callable[[Judged], tuple[list[Answer], list[Answer]]]
+"""Divides judged answers into those to fit the curve and those kept aside."""
 
 
 @dataclass(frozen=True)
@@ -30,19 +33,20 @@ class _Fit:
 
 
 def calibrate(
-    judged: Judged, where: str, max_error: float | None, as_of: date
+    judged: Judged, where: str, max_error: float | None, as_of: date, split: Split | None = None
 ) -> tuple[Calibration, Reliability]:
     """Fit a curve to half of the judged answers, and measure on the other half how reliable it is.
 
     `where` is the file of the answers, for messages. `max_error` is the largest accepted share of wrong answers (0 to
-    1); None: no threshold is chosen. `as_of` is the date of the calibration.
+    1); None: no threshold is chosen. `as_of` is the date of the calibration. `split` divides the answers into those to
+    fit and those kept aside; None: at random.
 
     Returns the calibration for the gateway, and its reliability for the report. Whether the calibration may be used is
     decided by `refusal`. Raises `InputError` if the answers are too few, and `Refused` if the measure cannot tell right
     answers from wrong ones.
     """
     _check_count(judged, where)
-    fit = _fit_curve(judged, where)
+    fit = _fit_curve(judged, where, split or _split_at_random)
     reliability = _measure_reliability(fit, max_error, as_of)
     return _calibration(fit, reliability, as_of), reliability
 
@@ -58,8 +62,18 @@ def _check_count(judged: Judged, where: str) -> None:
         )
 
 
-def _fit_curve(judged: Judged, where: str) -> _Fit:
-    fitted, aside = _split_answers(judged)
+def check_answers(count: int, where: str) -> None:
+    """Raise `InputError` if so many whole answers are too few for a threshold."""
+    if count < LEAST_ANSWERS:
+        raise InputError(
+            f"{count:,} judged answers are too few: a threshold needs at least {LEAST_ANSWERS}",
+            where=where,
+            fix="Let people judge more answers, chosen at random",
+        )
+
+
+def _fit_curve(judged: Judged, where: str, split: Split) -> _Fit:
+    fitted, aside = split(judged)
     for half, name in ((fitted, "to fit the curve"), (aside, "kept aside to try it on")):
         _check_both_labels(half, name, where)
     curve = beta.fit(
@@ -78,12 +92,9 @@ def _fit_curve(judged: Judged, where: str) -> _Fit:
 def _measure_reliability(fit: _Fit, max_error: float | None, as_of: date) -> Reliability:
     """Compare the scores of the answers that were set aside with their judgements."""
     judged, curve, aside = fit.judged, fit.curve, fit.aside
-    scored = quality.Scored(
-        aside, [[curve.score(measure) for measure in answer.measures] for answer in aside]
-    )
+    scored = quality.scored_by(curve, aside)
     raw = quality.Scored(aside, [_raw_probabilities(answer) for answer in aside])
     candidates = quality.threshold_candidates(curve, fit.fitted, aside)
-    low, high = scored.interval(int(judged.sha256[:8], 16))
     return Reliability(
         model=judged.of.model,
         model_digest=judged.of.model_digest,
@@ -92,7 +103,7 @@ def _measure_reliability(fit: _Fit, max_error: float | None, as_of: date) -> Rel
         answers=len(judged.answers),
         kept_aside=len(aside),
         judgements=len(scored.scores),
-        error=(max(low, scored.error()), low, high),
+        error=scored.error_with_interval(judged.sha256),
         raw_error=raw.error(),
         bins=scored.bins(),
         candidates=candidates,
@@ -122,17 +133,17 @@ def _calibration(fit: _Fit, reliability: Reliability, as_of: date) -> Calibratio
         kept_aside=len(fit.aside),
         curve=fit.curve,
         expected_calibration_error=Error(value=error, low=low, high=high),
-        threshold=_threshold(reliability),
+        threshold=threshold(reliability.chosen, reliability.max_error),
     )
 
 
-def _threshold(reliability: Reliability) -> Threshold | None:
-    chosen = reliability.chosen
-    if chosen is None or reliability.max_error is None:
+def threshold(chosen: Candidate | None, max_error: float | None) -> Threshold | None:
+    """The chosen threshold as the file has it. None: none was chosen."""
+    if chosen is None or max_error is None:
         return None
     return Threshold(
         below=chosen.below,
-        max_error=reliability.max_error,
+        max_error=max_error,
         confidence=quality.CONFIDENCE,
         error_at_most=round(chosen.error_at_most, 6),
         accepted=chosen.accepted,
@@ -151,18 +162,23 @@ def refusal(reliability: Reliability, where: str) -> Refused | None:
             fix="Calibrate each kind of question separately, as its own domain",
         )
     if reliability.max_error is not None and reliability.chosen is None:
-        best = min(reliability.candidates, key=lambda candidate: candidate.error_at_most)
-        return Refused(
-            f"no threshold keeps wrong answers under {reliability.max_error:g} with {reliability.confidence:.0%} "
-            f"confidence. The best, {best.below:g}, passes {best.accepted} of {reliability.kept_aside} answers, and "
-            f"{best.wrong} of these are wrong: an error of up to {best.error_at_most:.3f}",
-            where=where,
-            fix="Judge more answers, allow more errors, or let humans review all of them",
-        )
+        return no_threshold(reliability.candidates, reliability.max_error, reliability.kept_aside, where)
     return None
 
 
-def _split_answers(judged: Judged) -> tuple[list[Answer], list[Answer]]:
+def no_threshold(candidates: Sequence[Candidate], max_error: float, kept_aside: int, where: str) -> Refused:
+    """The refusal where no threshold keeps the rate. `kept_aside`: answers that they were tested on."""
+    best = min(candidates, key=lambda candidate: candidate.error_at_most)
+    return Refused(
+        f"no threshold keeps wrong answers under {max_error:g} with {quality.CONFIDENCE:.0%} "
+        f"confidence. The best, {best.below:g}, passes {best.accepted} of {kept_aside} answers, and "
+        f"{best.wrong} of these are wrong: an error of up to {best.error_at_most:.3f}",
+        where=where,
+        fix="Judge more answers, allow more errors, or let humans review all of them",
+    )
+
+
+def _split_at_random(judged: Judged) -> tuple[list[Answer], list[Answer]]:
     """Split the answers at random, seeded by the file's digest, so that the same file gives the same halves."""
     numbers = sorted(
         range(len(judged.answers)),

@@ -30,8 +30,6 @@ def upper(wrong: int, of: int, doubt: float) -> float:
     return high
 
 
-def wilson(right: int, of: int) -> tuple[float, float]:
-    """The 95 % interval of a share."""
-    z, share = 1.959964, right / of
-    centre, spread = share + z * z / (2 * of), z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
-    return max(0.0, (centre - spread) / (1 + z * z / of)), min(1.0, (centre + spread) / (1 + z * z / of))
+def lower(wrong: int, of: int, doubt: float) -> float:
+    """The lowest rate that so many wrong ones do not contradict (Clopper and Pearson, one-sided); 0 of none."""
+    return 1 - upper(of - wrong, of, doubt)

@@ -8,7 +8,8 @@ from itertools import pairwise
 import numpy as np
 
 from edge.confidence.calibration import Curve
-from isthmus.calibration.intervals import upper, wilson
+from edge.intervals import wilson
+from isthmus.calibration.intervals import upper
 from isthmus.calibration.judged_answers import Answer
 from isthmus.contracts.reports.calibration import Bin, Candidate
 
@@ -56,19 +57,27 @@ class Scored:
         excess = np.sqrt(np.maximum(0, sums**2 - (self._excess**2).sum(axis=0)))
         return float(excess.sum() / len(self.scores))
 
-    def interval(self, seed: int) -> tuple[float, float]:
-        """Around the error, holding the true one in at least 95 % of cases.
+    def error_with_interval(self, sha256: str, confidence: float = CONFIDENCE) -> tuple[float, float, float]:
+        """The error, and an interval that holds the true one in at least so many cases.
+
+        `sha256`: digest of the answers. The same answers give the same interval.
 
         What the bins show and what is true lie no further apart than all bins stray together; how far that is, signs
         drawn for each answer tell (the wild bootstrap, an answer's fields together).
         """
-        random, strayed = np.random.default_rng(seed), []
+        random, strayed = np.random.default_rng(int(sha256[:8], 16)), []
         for _ in range(_DRAWS // _AT_ONCE):
             signs = random.integers(0, 2, size=(_AT_ONCE, len(self._excess)), dtype=np.int8) * 2.0 - 1.0
             strayed.append(np.abs(signs @ self._excess).sum(axis=1))
-        most = float(np.quantile(np.concatenate(strayed), 0.95)) / len(self.scores)
+        most = float(np.quantile(np.concatenate(strayed), confidence)) / len(self.scores)
         shown = float(np.abs(self._excess.sum(axis=0)).sum()) / len(self.scores)
-        return max(0.0, shown - most), min(1.0, shown + most)
+        low, high = max(0.0, shown - most), min(1.0, shown + most)
+        return max(low, self.error()), low, high
+
+
+def scored_by(curve: Curve, answers: Sequence[Answer]) -> Scored:
+    """The judgements of these answers with the scores of a curve."""
+    return Scored(answers, [[curve.score(measure) for measure in answer.measures] for answer in answers])
 
 
 def lowest_scores(curve: Curve, answers: Sequence[Answer]) -> np.ndarray:

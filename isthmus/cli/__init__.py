@@ -1,6 +1,7 @@
 """The command line: `isthmus`.
 
-Exit codes: 0 done; 1 refused; 2 the input is wrong; 3 the environment is wrong; 130 interrupted.
+Exit codes: 0 done; 1 refused; 2 the input is wrong; 3 the environment is wrong; 4 a calibration
+has drifted; 130 interrupted.
 Nothing heavy is imported here: `isthmus --help` must answer at once.
 """
 

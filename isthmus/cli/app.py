@@ -12,7 +12,8 @@ from isthmus.cli.lazy import LazyGroup
 
 HELP = """Take an enterprise LLM from pilot to production as infrastructure code.
 
-Exit codes: 0 done; 1 refused; 2 the input is wrong; 3 the environment is wrong; 130 interrupted."""
+Exit codes: 0 done; 1 refused; 2 the input is wrong; 3 the environment is wrong; 4 a calibration
+has drifted; 130 interrupted."""
 
 
 class _Commands(LazyGroup):
@@ -75,10 +76,34 @@ class _Commands(LazyGroup):
         ),
         "up": ("isthmus.cli.up_command", "Build a stack, or bring it back to its plan."),
         "verify": ("isthmus.cli.verify_command", "Check that the GPU pools of a stack are healthy."),
+        "stop": (
+            "isthmus.cli.stop_command",
+            "Let gateways refuse a workload within 5 s; two people restart it.",
+        ),
+        "release": (
+            "isthmus.cli.release_command",
+            "Move a workload's people to a new model in steps, or take it back within seconds.",
+        ),
         "audit": ("isthmus.cli.audit_commands", "Verify the audit record, report from it, erase and hold."),
         "calibrate": (
             "isthmus.cli.calibrate_command",
             "Measure how often a model's answers are right, by their score.",
+        ),
+        "evaluate": (
+            "isthmus.cli.evaluate_command",
+            "Score the models of a workload by your own cases, and compare a candidate.",
+        ),
+        "fine-tune": (
+            "isthmus.cli.fine_tune_command",
+            "Train an adapter of a model on your own data, with a signed manifest.",
+        ),
+        "usage": (
+            "isthmus.cli.usage_commands",
+            "Show what a stack used and what it cost, and compare it with AWS's bill.",
+        ),
+        "value": (
+            "isthmus.cli.value_command",
+            "Say what workloads cost and what they are worth, with ranges.",
         ),
         "sanitise": (
             "isthmus.cli.sanitise_command",

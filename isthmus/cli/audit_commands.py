@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isthmus.cli.audit_content_commands import content, erase, expire, hold, release
+from isthmus.cli.audit_corrections import corrections
 from isthmus.cli.audit_options import (
     PublicKeys,
     Verification,
-    existing_folder,
-    open_store,
-    parse_as_of,
     parse_time,
-    store_errors,
+    verified,
 )
 from isthmus.cli.option_classes import takes
 from isthmus.cli.options import ProjectDir
@@ -31,9 +29,9 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Verify the audit record, report from it, and erase or hold recorded content.",
+    help="Verify the audit record, report from it, export corrections, and erase or hold recorded content.",
 )
-for _command in (content, hold, release, erase, expire):
+for _command in (content, corrections, hold, release, erase, expire):
     app.command()(_command)
 
 
@@ -77,7 +75,7 @@ def verify(options: VerifyOptions) -> None:
     from isthmus.cli import console
     from isthmus.core.errors import Refused
 
-    proof = _proof(options.store, options.public_key, options.verification, anchor=_anchor(options.anchor))
+    proof = verified(options.store, options.public_key, options.verification, anchor=_anchor(options.anchor))
     if options.format is Machine.json:
         console.print_json(_as_json(proof))
     else:
@@ -156,7 +154,7 @@ def report(options: ReportOptions) -> None:
 
     audit = _empty_report(options)
     for store in options.stores:
-        proof = _proof(
+        proof = verified(
             store,
             options.public_key,
             options.verification,
@@ -205,43 +203,6 @@ def _add_flow_logs(audit: AuditReport, files: list[Path], options: ReportOptions
     class_networks = _addresses(options.address or [])
     for file in files:
         audit.add_flows(flow_logs.read_flows(file, class_networks), inside_networks)
-
-
-def _proof(
-    store: str,
-    public_keys: list[Path],
-    verification: Verification,
-    **more: Any,
-) -> Proof:
-    """Verify a store. `more`: further arguments of `edge.audit.verify.verify`. Raises `InputError` and
-    `EnvironmentFault`."""
-    from edge.audit import seal_format
-    from edge.audit import verify as verifying
-    from isthmus.core.errors import InputError
-
-    keys: dict[str, Any] = {}
-    for file in public_keys:
-        try:
-            keys |= seal_format.read_pem(file)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"it is not a sealer's public key: {error}", where=str(file), fix="Give its PEM file"
-            ) from None
-    volume = verification.volume
-    if volume is not None:
-        for part in ("records", "seals"):
-            existing_folder(volume / part)
-    opened = open_store(store, verification.access)
-    with store_errors():
-        return verifying.verify(
-            opened,
-            keys,
-            now=parse_as_of(verification.as_of),
-            since=verification.since,
-            records=volume / "records" if volume else None,
-            seals=volume / "seals" if volume else None,
-            **more,
-        )
 
 
 def _anchor(text: str | None) -> tuple[int, str] | None:

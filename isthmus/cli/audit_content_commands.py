@@ -48,6 +48,15 @@ SiteKey = Annotated[
         show_default=False,
     ),
 ]
+Chats = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--chats",
+        metavar="FILE",
+        help="The database of a chat (docs/chat.md): the person's conversations there too. May be repeated.",
+        show_default=False,
+    ),
+]
 
 
 def content(
@@ -103,13 +112,17 @@ def hold(
     subject: Subject = None,
     site_key: SiteKey = None,
     everybody: Annotated[bool, typer.Option("--all", help="Hold every key.")] = False,
+    chats: Chats = None,
 ) -> None:
     """Suspend the destruction of a subject's keys, by erasure and by expiry, until `release`."""
     from edge.audit import keys as key_files
+    from isthmus.cli import audit_chats
 
     whose = "all" if everybody else _subject(user, subject, site_key)
-    _record(volume, "hold", subject=whose, by=by, reason=reason)
+    name = audit_chats.name_in(chats, user, everybody=everybody)
+    record_act(volume, "hold", subject=whose, by=by, reason=reason)
     key_files.hold(existing_folder(keys), whose, by, reason)
+    audit_chats.hold(chats, name, by, reason)
     print(f"{whose} is held.")
 
 
@@ -121,16 +134,20 @@ def release(
     subject: Subject = None,
     site_key: SiteKey = None,
     everybody: Annotated[bool, typer.Option("--all", help="End the hold on every key.")] = False,
+    chats: Chats = None,
 ) -> None:
     """End a legal hold."""
     from edge.audit import keys as key_files
+    from isthmus.cli import audit_chats
     from isthmus.core.errors import Refused
 
     whose = "all" if everybody else _subject(user, subject, site_key)
+    name = audit_chats.name_in(chats, user, everybody=everybody)
     if whose not in key_files.holds(existing_folder(keys)):
         raise Refused(f"there is no hold on {whose}", where=str(keys))
-    _record(volume, "release", subject=whose, by=by)
+    record_act(volume, "release", subject=whose, by=by)
     key_files.release(keys, whose)
+    audit_chats.release(chats, name)
     print(f"The hold on {whose} has ended.")
 
 
@@ -141,19 +158,26 @@ def erase(
     user: User = None,
     subject: Subject = None,
     site_key: SiteKey = None,
+    chats: Chats = None,
 ) -> None:
     """Destroy a subject's keys, so that nobody can read its recorded content. The exit code is 1 under a hold."""
     from edge.audit import keys as key_files
+    from isthmus.cli import audit_chats
     from isthmus.core.errors import Refused
 
     whose = _subject(user, subject, site_key)
+    name = audit_chats.name_in(chats, user)
     try:
         key_files.require_no_hold(existing_folder(keys), whose)
-        _record(volume, "erase", subject=whose, by=by)
+        audit_chats.require_no_hold(chats, name)
+        record_act(volume, "erase", subject=whose, by=by)
         count = key_files.erase(keys, whose)
+        conversations = audit_chats.erase(chats, name)
     except key_files.LegalHold as error:
         raise Refused(f"{whose} is not erased: {error}", where=str(keys)) from None
     print(f"{count} keys of {whose} are destroyed.")
+    if chats:
+        print(f"{conversations} conversations are deleted.")
 
 
 def expire(keys: KeysFolder, as_of: AsOf = None) -> None:
@@ -163,7 +187,7 @@ def expire(keys: KeysFolder, as_of: AsOf = None) -> None:
     print(f"{key_files.expire(existing_folder(keys), parse_as_of(as_of).date())} keys are destroyed.")
 
 
-def _record(volume: Path, kind: str, **fields: str) -> None:
+def record_act(volume: Path, kind: str, **fields: str | int) -> None:
     """Record an action in the audit chain before it is done; if that fails, it is not done."""
     from edge.audit.content_acts import UnknownVolume, record
     from isthmus.core.errors import InputError

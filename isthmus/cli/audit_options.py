@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-PublicKeys = Annotated[
-    list[Path],
-    typer.Option(
-        "--public-key",
-        metavar="FILE",
-        help="The sealer's public key, PEM; earlier ones too.",
-        show_default=False,
-    ),
-]
+if TYPE_CHECKING:
+    from edge.audit.seal_format import Seal
+    from edge.audit.verify import Proof
+
+_PUBLIC_KEY = typer.Option(
+    "--public-key",
+    metavar="FILE",
+    help="The sealer's public key, PEM; earlier ones too.",
+    show_default=False,
+)
+PublicKeys = Annotated[list[Path], _PUBLIC_KEY]
+OptionalPublicKeys = Annotated[list[Path] | None, _PUBLIC_KEY]
 Endpoint = Annotated[
     str | None,
     typer.Option(metavar="URL", help="Endpoint of an S3-compatible store; default: AWS.", show_default=False),
@@ -135,3 +138,63 @@ def parse_time(text: str, where: str) -> datetime:
 def parse_as_of(as_of: str | None) -> datetime:
     """The time of `--as-of`, or now."""
     return datetime.now(UTC) if as_of is None else parse_time(as_of, "--as-of")
+
+
+def verified(
+    store: str,
+    public_keys: list[Path],
+    verification: Verification,
+    **more: Any,
+) -> Proof:
+    """Verify a store. `more`: further arguments of `edge.audit.verify.verify`. Raises `InputError` and
+    `EnvironmentFault`."""
+    from edge.audit import seal_format
+    from edge.audit import verify as verifying
+    from isthmus.core.errors import InputError
+
+    keys: dict[str, Any] = {}
+    for file in public_keys:
+        try:
+            keys |= seal_format.read_pem(file)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"it is not a sealer's public key: {error}", where=str(file), fix="Give its PEM file"
+            ) from None
+    volume = verification.volume
+    if volume is not None:
+        for part in ("records", "seals"):
+            existing_folder(volume / part)
+    opened = open_store(store, verification.access)
+    with store_errors():
+        return verifying.verify(
+            opened,
+            keys,
+            now=parse_as_of(verification.as_of),
+            since=verification.since,
+            records=volume / "records" if volume else None,
+            seals=volume / "seals" if volume else None,
+            **more,
+        )
+
+
+def proven(
+    store: str,
+    public_keys: list[Path],
+    verification: Verification,
+    on_record: Callable[[dict[str, Any], Seal | None], None],
+    consequence: str,
+) -> Proof:
+    """Verify a store and read its records, with the seal of each. It has a seal.
+
+    Raises `Refused` if records were changed, with the `consequence`, and what `verified` raises.
+    """
+    from isthmus.core.errors import Refused
+
+    proof = verified(store, public_keys, verification, on_record=on_record)
+    if not proof.proven:
+        raise Refused(
+            f"the record is not proven, so {consequence}: {proof.findings[0]}",
+            where=store,
+            fix="Run `isthmus audit verify`, and look up each finding in docs/audit.md",
+        )
+    return proof

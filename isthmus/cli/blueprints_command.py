@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from isthmus.cli.options import complete_blueprint
+from isthmus.cli.options import Format, TextOrJson, complete_blueprint
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,13 +14,6 @@ if TYPE_CHECKING:
     from isthmus.blueprints import Blueprint
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
-
-
-class Format(StrEnum):
-    """How to answer."""
-
-    text = "text"
-    json = "json"
 
 
 @app.command()
@@ -32,7 +24,7 @@ def blueprints(
             metavar="[NAME]", help="Show this one.", autocompletion=complete_blueprint, show_default=False
         ),
     ] = None,
-    format: Annotated[Format, typer.Option("--format", help="text or json.")] = Format.text,
+    format: TextOrJson = Format.text,
 ) -> None:
     """List the blueprints, or show one: purpose, contents, requirements, cost of leaving."""
     from isthmus import blueprints as catalogue

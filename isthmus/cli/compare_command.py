@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from isthmus.cli.options import Format, TextOrJson
 
 if TYPE_CHECKING:
     from isthmus.contracts.reports.comparison import Comparison
@@ -16,13 +17,6 @@ app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 MOST = 3
 """Columns that fit on a page."""
-
-
-class Format(StrEnum):
-    """How to answer."""
-
-    text = "text"
-    json = "json"
 
 
 Arguments = Annotated[
@@ -71,7 +65,7 @@ def compare(
     reasons: Annotated[
         bool, typer.Option("--reasons/--no-reasons", help="Explain the choice for each workload.")
     ] = True,
-    format: Annotated[Format, typer.Option("--format", help="text or json.")] = Format.text,
+    format: TextOrJson = Format.text,
     html: Annotated[
         Path | None,
         typer.Option(

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
+
+from isthmus.cli.options import Format, TextOrJson
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 _TEXTS = ("precisions", "MIG profiles", "instance")
 """Columns that are no numbers."""
-
-
-class Format(StrEnum):
-    """How to answer."""
-
-    text = "text"
-    json = "json"
 
 
 @app.command()
@@ -36,7 +30,7 @@ def gpus(
         float | None,
         typer.Option("--memory", metavar="GIB", help="With so much memory.", show_default=False, min=0),
     ] = None,
-    format: Annotated[Format, typer.Option("--format", help="text or json.")] = Format.text,
+    format: TextOrJson = Format.text,
 ) -> None:
     """List the GPUs that can be planned. `pools[].gpu` of the requirements takes the names in the first column."""
     from isthmus.cli import console

@@ -123,7 +123,7 @@ def _check_is_no_what_if(requirements: Path) -> None:
 
     data = yaml_files.load(requirements).data
     if "what_if" in data:
-        changes = ", ".join(plan_of.load(requirements).what_if.changes)  # type: ignore[union-attr]
+        changes = plan_of.load(requirements).what_if.summary  # type: ignore[union-attr]
         raise Refused(
             f"this file is a what-if plan ({changes}), from which no stack is created",
             where=str(requirements),

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class Format(StrEnum):
+    """How a command answers that writes text or JSON."""
+
+    text = "text"
+    json = "json"
 
 
 def complete_stack(incomplete: str) -> list[str]:
@@ -61,3 +69,4 @@ ProjectDir = Annotated[
         show_default=False,
     ),
 ]
+TextOrJson = Annotated[Format, typer.Option("--format", help="text or json.")]

@@ -6,12 +6,14 @@ import contextlib
 import signal
 import sys
 import threading
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from isthmus.cli.option_classes import takes
 from isthmus.cli.options import complete_blueprint
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from isthmus.contracts.plan.document import Plan, PlannedEndpoint, WhatIf
     from isthmus.contracts.reports.explanation import Explanation
+    from isthmus.contracts.reports.measured_traffic import FromUsage
     from isthmus.contracts.requirements.document import Requirements, Workload
     from isthmus.core.validation_errors import Fault
     from isthmus.planning.planner import PlanningResult
@@ -81,17 +84,35 @@ Explain = Annotated[
 ]
 
 
+FromUsageFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--from-usage",
+        metavar="FILE",
+        help="What if: replace guessed traffic by measured traffic; FILE is from `isthmus usage STACK --format json`.",
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanOptions:
+    """Argument and options of `isthmus plan`."""
+
+    requirements: RequirementsFile
+    blueprint: BlueprintName = None
+    output: Output = None
+    as_of: AsOf = None
+    format: Annotated[Format, typer.Option("--format", help="text, json, yaml or html.")] = Format.text
+    set_: Changes = None
+    scale_traffic: ScaleTraffic = 1.0
+    from_usage: FromUsageFile = None
+    explain: Explain = False
+
+
 @app.command()
-def plan(
-    requirements: RequirementsFile,
-    blueprint: BlueprintName = None,
-    output: Output = None,
-    as_of: AsOf = None,
-    format: Annotated[Format, typer.Option("--format", help="text, json, yaml or html.")] = Format.text,
-    set_: Changes = None,
-    scale_traffic: ScaleTraffic = 1.0,
-    explain: Explain = False,
-) -> None:
+@takes(PlanOptions)
+def plan(options: PlanOptions) -> None:
     """Choose models and places for every workload at the lowest cost, sized, priced and explained.
 
     The plan is a lock file: an existing plan (PLAN, or the one beside the requirements) is an input, and at equal cost
@@ -102,43 +123,94 @@ def plan(
     With `--explain` it also gives the runner-up of each workload, what would change the choice, and why hardware stands
     idle. It plans again some twenty times for each workload.
 
-    With `--set` or `--scale-traffic` the plan is a what-if: it answers a question, is marked in its file, and `init`,
-    `render` and `up` refuse it.
+    With `--set`, `--scale-traffic` or `--from-usage` the plan is a what-if: it answers a question, is marked in its
+    file, and `init`, `render` and `up` refuse it. `--from-usage` also plans without usage, compares the two plans, and
+    prints the measured traffic as YAML for the requirements.
     """
-    from isthmus.blueprints import offers
     from isthmus.cli import console
     from isthmus.core.errors import InputError
     from isthmus.engine import plan_checks
-    from isthmus.planning import planner
-    from isthmus.planning import what_if as what_ifs
     from isthmus.planning.catalogues import price_age as age
+    from isthmus.planning.catalogues.model_ends import describe_ends
 
-    if explain and format is Format.yaml:
+    if options.explain and options.format is Format.yaml:
         raise InputError(
             "a plan file has no place for reasons",
             where="--explain",
             fix="Choose --format text, json or html",
         )
-    today = planning_day(as_of)
-    parsed, what_if = what_ifs.load(requirements, set_ or [], scale_traffic)
-    before = _existing_plan(requirements, output, what_if)
+    today = planning_day(options.as_of)
     with _following() as watch:
-        planned = planner.make_plan(parsed, offers.offers(), today, blueprint=blueprint, before=before)
-    planned, faults, notes = plan_checks.check(planned, parsed, requirements, what_if)
+        made = _make(options, today)
+    parsed, planned = made.requirements, made.planned
+    planned, faults, notes = plan_checks.check(planned, parsed, options.requirements, made.what_if)
     err = console.err()
     for note in notes:
         err.print(f"note: {note}", markup=False)
     price_note, is_old = age.describe_price_age(planned.plan.prices_as_of, today)
     err.print(f"{'warning: ' if is_old else ''}{price_note}", markup=False)
-    for line in _differences(before, planned.plan):
+    for end_note, is_soon in describe_ends(planned.plan, today):
+        err.print(f"{'warning: ' if is_soon else ''}{end_note}", markup=False)
+    for line in _differences(made.existing, planned.plan):
         err.print(f"compared with the existing plan: {line}", markup=False)
-    if output is not None:
-        _write(output, planned.plan, watch)
-    _show(planned, parsed, format, price_note, faults, _reasons(parsed, planned) if explain else None)
+    if options.output is not None:
+        _write(options.output, planned.plan, watch)
+    reasons = _reasons(parsed, planned) if options.explain else None
+    _show(planned, parsed, options.format, price_note, _Extras(faults, reasons, made.from_usage))
     for line in _fault_lines(faults):
         print(line, file=sys.stderr)
     if faults or not planned.plan.feasible:
         raise typer.Exit(1)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A plan with what it was made from."""
+
+    requirements: Requirements
+    planned: PlanningResult
+    what_if: WhatIf | None
+    existing: Plan | None
+    from_usage: FromUsage | None = None
+
+
+@dataclass(frozen=True)
+class _Extras:
+    """What is shown beside a plan."""
+
+    faults: Sequence[Fault]
+    explanation: Explanation | None
+    from_usage: FromUsage | None
+
+
+def _make(options: PlanOptions, today: str) -> _Made:
+    """Make the plan. With usage: plan from the guesses too, and compare."""
+    from isthmus.blueprints import offers
+    from isthmus.planning import planner
+    from isthmus.planning import what_if as what_ifs
+
+    file, texts, scale = options.requirements, options.set_ or [], options.scale_traffic
+    parsed, what_if = what_ifs.load(file, texts, scale)
+
+    def make(requirements: Requirements, before: Plan | None) -> PlanningResult:
+        return planner.make_plan(
+            requirements, offers.offers(), today, blueprint=options.blueprint, before=before
+        )
+
+    if options.from_usage is None:
+        existing = _existing_plan(file, options.output, what_if)
+        return _Made(parsed, make(parsed, existing), what_if, existing)
+
+    from isthmus.contracts.reports import usage_file
+    from isthmus.planning.from_usage import report, traffic
+
+    usage = usage_file.load(options.from_usage, traffic.WHERE)
+    measured_texts = report.changes(traffic.measure(parsed, usage))
+    changed, what_if = what_ifs.load(file, [*measured_texts, *texts], scale, traffic.WHERE)
+    existing = _existing_plan(file, options.output, what_if)
+    guessed, measured = make(parsed, existing), make(changed, existing)
+    plans = report.PlannedTwice(parsed, guessed, changed, measured, existing)
+    return _Made(changed, measured, what_if, existing, report.report(usage, plans))
 
 
 @contextlib.contextmanager
@@ -278,19 +350,12 @@ def _reasons(requirements: Requirements, planned: PlanningResult) -> Explanation
 
 
 def _show(
-    planned: PlanningResult,
-    requirements: Requirements,
-    format: Format,
-    age: str,
-    faults: Sequence[Fault],
-    explanation: Explanation | None,
+    planned: PlanningResult, requirements: Requirements, format: Format, age: str, extras: _Extras
 ) -> None:
     from isthmus.cli import console
 
     if format is Format.json:
-        reasons = {} if explanation is None else {"explanation": explanation.model_dump(mode="json")}
-        mistakes = {"mistakes": [_fault_data(fault, requirements) for fault in faults]} if faults else {}
-        console.print_json({**_plan_data(planned.plan), **reasons, **mistakes})
+        console.print_json({**_plan_data(planned.plan), **_extra_data(extras, requirements)})
     elif format is Format.yaml:
         from isthmus.contracts.plan import files
 
@@ -305,12 +370,29 @@ def _show(
                 explained=planned.notes,
                 age=age,
                 rejected=planned.rejected,
-                explanation=explanation,
+                explanation=extras.explanation,
+                from_usage=extras.from_usage,
             ),
             end="",
         )
     else:
-        show_text(planned, requirements, explanation)
+        show_text(planned, requirements, extras.explanation)
+        if extras.from_usage is not None:
+            from isthmus.reports.measured_traffic_text import measured_traffic_lines
+
+            print("\n".join(measured_traffic_lines(extras.from_usage)))
+
+
+def _extra_data(extras: _Extras, requirements: Requirements) -> dict[str, Any]:
+    """Keys of the JSON that are no part of a plan file."""
+    data: dict[str, Any] = {}
+    if extras.explanation is not None:
+        data["explanation"] = extras.explanation.model_dump(mode="json")
+    if extras.from_usage is not None:
+        data["from_usage"] = extras.from_usage.model_dump(mode="json")
+    if extras.faults:
+        data["mistakes"] = [_fault_data(fault, requirements) for fault in extras.faults]
+    return data
 
 
 def show_text(
@@ -347,7 +429,7 @@ def _plan_lines(
 def _what_if_lines(plan: Plan) -> list[str]:
     if plan.what_if is None:
         return []
-    return [f"what if {', '.join(plan.what_if.changes)}: an answer, not a plan to build", ""]
+    return [f"what if {plan.what_if.summary}: an answer, not a plan to build", ""]
 
 
 def _ruled_out_lines(planned: PlanningResult, requirements: Requirements) -> list[str]:
@@ -391,6 +473,7 @@ def _placement_lines(plan: Plan, requirements: Requirements) -> list[str]:
             continue
         size = plan_page.describe_size(endpoint) if endpoint.gpu else endpoint.target
         part = "" if placement.share == 1 else f", {placement.share:.0%} of requests"
+        part = ", fallback" if placement.role == "fallback" else part
         lines.append(
             f"{placement.workload} ({placement.sensitivity}) on {endpoint.model}, {endpoint.precision}: {size} at "
             f"{endpoint.site}{part}"
@@ -402,19 +485,30 @@ def _placement_lines(plan: Plan, requirements: Requirements) -> list[str]:
 
 def _latency_lines(endpoint: PlannedEndpoint, workload: Workload | None) -> list[str]:
     """The predicted latencies beside the goals, if both are known."""
+    from isthmus.reports import plan_page
+
     predicted = endpoint.predicted
     if predicted is None or workload is None or predicted.slo != "kept":
         return []
+    whole_answer = plan_page.whole_answer_ms(predicted, workload)
     goals = (
         ("first token", predicted.ttft_interval_ms, workload.slo.ttft_p95_ms),
         ("each further token", predicted.tpot_interval_ms, workload.slo.tpot_p95_ms),
+        ("whole answer", whole_answer, workload.slo.answer_p95_ms),
     )
     parts = [
         f"{what} {interval[0]:,g} to {interval[1]:,g} ms (goal {goal:,g})"
         for what, interval, goal in goals
         if interval is not None and goal is not None
     ]
-    return [f"  Predicted at the peak, p95, in 80 % of cases: {'; '.join(parts)}."] if parts else []
+    if whole_answer is not None and workload.slo.answer_p95_ms is None:
+        parts.append(f"whole answer {whole_answer[0]:,g} to {whole_answer[1]:,g} ms (no goal)")
+    lines = [f"  Predicted at the peak, p95, in 80 % of cases: {'; '.join(parts)}."] if parts else []
+    if workload.is_collected:
+        lines.append(
+            "  Nothing of an answer arrives before it is whole, because people may have to decide on it."
+        )
+    return lines
 
 
 def _cost_lines(plan: Plan, requirements: Requirements) -> list[str]:

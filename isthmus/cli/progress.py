@@ -41,6 +41,27 @@ class Display:
         """The initial Rich progress display."""
         raise NotImplementedError
 
+    def _counting(self) -> Any:
+        """Bars that count what is done, with the time that is left. They go when the display ends."""
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+        from rich.progress import Progress as Bars
+
+        return Bars(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+        )
+
     def _still(self) -> None:
         """Print what the run is waiting for, if anything."""
         raise NotImplementedError

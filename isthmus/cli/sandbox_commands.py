@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from sandbox.local.serving import Door, Platform
-    from sandbox.status import Status
+    from sandbox.status import LocalStatus, Status
     from sandbox.toolchain import ToolStatus
 
 app = typer.Typer(
@@ -136,12 +138,22 @@ def serve(
     substitutions: Annotated[
         bool, typer.Option("--substitutions", help="List everything that differs from the manifests.")
     ] = False,
+    opens: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the first chat in the browser, from a terminal.")
+    ] = True,
+    metrics: Annotated[
+        bool,
+        typer.Option(
+            "--metrics", help="Run Prometheus and Alertmanager too, with the stack's PodMonitors and rules."
+        ),
+    ] = False,
     stop: Annotated[bool, typer.Option("--stop", help="End what runs, and leave the sandbox up.")] = False,
 ) -> None:
-    """Run a stack's gateways, translators, sealers and reviews on this machine, and a small language model.
+    """Run a stack's gateways, translators, sealers, reviews, notifiers and chats on this machine, with a small model.
 
-    The stack must be up in the sandbox (`make up`). What stands in its clusters runs as processes, one copy of each
-    Deployment, until `--stop` or `isthmus sandbox down`. Then it prints how to send a prompt through each class.
+    The stack must be up in the sandbox (`make up`). What stands in its clusters and on Fargate runs as processes, one
+    copy of each Deployment or service, until `--stop` or `isthmus sandbox down`. Then it prints how to send a prompt
+    through each class.
     """
     from isthmus.cli import console
     from isthmus.engine.project import project as projects
@@ -158,8 +170,19 @@ def serve(
         return
     selected = projects.find_project(project).stack(stack)
     with run_environment(selected, home):
-        platform = api.serve(stack, clusters(selected.platform(), selected), home=home, progress=say)
+        stated = selected.platform()
+        regions = {site.region for site in stated.sites if site.region is not None}
+        platform = api.serve(
+            stack,
+            clusters(stated, selected),
+            regions,
+            home=home,
+            progress=say,
+            metrics=metrics,
+        )
     print(_platform_text(platform, all_substitutions=substitutions))
+    if opens and platform.chats and sys.stdout.isatty():
+        typer.launch(platform.chats[0].url)
 
 
 @app.command()
@@ -175,10 +198,31 @@ def down(home: Home = None) -> None:
 def _platform_text(platform: Platform, *, all_substitutions: bool) -> str:
     """How to reach each class, and what differs from the manifests."""
     lines = [f"{platform.stack} runs here as {platform.processes} processes, until `isthmus sandbox down`."]
+    if platform.chats:
+        lines += ["", "Chats, in a browser:"]
+        lines += [f"  {chat.data_class} at {chat.site}: {chat.url}" for chat in platform.chats]
     for door in platform.doors:
         lines += ["", *_door_lines(platform, door)]
+    pages = [desk for desk in platform.desks if desk.pages]
+    if pages:
+        lines += ["", "Review desks, in a browser (the certificate is by the authority of this sandbox):"]
+        for desk in pages:
+            people = ", ".join(f"{name} ({' and '.join(roles)})" for name, roles in desk.people.items())
+            lines += [
+                f"  {desk.data_class} at {desk.site}: {desk.pages}",
+                f"    who signs on there: {people}",
+            ]
+    if platform.mails:
+        lines += ["", f"Whom notifiers tell: the mails are files in {platform.mails}"]
+    if platform.alertmanager:
+        lines += ["", "Metrics and alerts:"]
+        lines += [f"  Prometheus of {site}: {url}" for site, url in platform.prometheus.items()]
+        lines += [
+            f"  Alertmanager: {platform.alertmanager}",
+            f"Alerts that come are lines of {platform.alerts}",
+        ]
     if platform.desks:
-        lines += ["", "People decide on held answers at:"]
+        lines += ["", "People decide on held answers by API at:"]
         lines += [f"  {desk.data_class} at {desk.site}: {desk.url}" for desk in platform.desks]
     if platform.people:
         lines += ["", *_sign_on_lines(platform)]
@@ -211,20 +255,25 @@ def _door_lines(platform: Platform, door: Door) -> list[str]:
     """Address, key, a line of curl and five of Python."""
     workload, question = door.workloads[0], "Please write one short English sentence about Hamburg."
     certificate = f"--cacert {platform.ca} --cert {platform.certificate} --key {platform.certificate_key}"
-    http = "http_client=httpx.Client(verify=tls)"
-    ask = f"[{{'role': 'user', 'content': '{question}'}}]"
+    http = "http_client=openai.DefaultHttpxClient(verify=tls)"
+    request = {"model": workload, "messages": [{"role": "user", "content": question}]}
+    path, method = "chat/completions", "chat.completions.create"
+    if door.tasks.get(workload) == "embedding":
+        request = {"model": workload, "input": question}
+        path, method = "embeddings", "embeddings.create"
+    arguments = ", ".join(f"{name}={value!r}" for name, value in request.items())
     return [
         f"{door.data_class} at {door.site}: {door.url}/v1",
         f"  workloads {', '.join(door.workloads)}; development key {door.key}",
         f"  curl {certificate} \\",
         f"    -H 'Authorization: Bearer {door.key}' -H 'Content-Type: application/json' \\",
-        f'    -d \'{{"model": "{workload}", "messages": [{{"role": "user", "content": "{question}"}}]}}\' \\',
-        f"    {door.url}/v1/chat/completions",
-        "  import httpx, openai, ssl",
+        f"    -d '{json.dumps(request)}' \\",
+        f"    {door.url}/v1/{path}",
+        "  import openai, ssl",
         f"  tls = ssl.create_default_context(cafile='{platform.ca}')",
         f"  tls.load_cert_chain('{platform.certificate}', '{platform.certificate_key}')",
         f"  client = openai.OpenAI(base_url='{door.url}/v1', api_key='{door.key}', {http})",
-        f"  print(client.chat.completions.create(model='{workload}', messages={ask}))",
+        f"  print(client.{method}({arguments}))",
     ]
 
 
@@ -280,9 +329,20 @@ def _status_text(status: Status) -> str:
             f"{', runs again' if process.running else ', does not run'}; log {process.log}"
             for process in ill
         ]
+        lines += _watching_lines(status.local)
     missing = [name for name, path in status.toolchain.items() if path is None]
     lines.append(f"  toolchain: {'lacks ' + ', '.join(missing) if missing else 'complete'}")
     return "\n".join(lines)
+
+
+def _watching_lines(local: LocalStatus) -> list[str]:
+    """Where Prometheus and Alertmanager answer, and which alerts fire."""
+    if not local.alertmanager:
+        return []
+    lines = [f"    Prometheus of {site} at {url}" for site, url in local.prometheus.items()]
+    lines.append(f"    Alertmanager at {local.alertmanager}")
+    names = sorted({f"{labels['alertname']} ({labels.get('class', '')})" for labels in local.firing})
+    return [*lines, f"    alerts that fire: {', '.join(names) or 'none'}; all that came: {local.alerts}"]
 
 
 def _tools_table(entries: list[ToolStatus]) -> Table:

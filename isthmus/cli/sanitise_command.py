@@ -13,6 +13,7 @@ import typer
 
 from isthmus.cli.audit_options import StoreAccess
 from isthmus.cli.option_classes import takes
+from isthmus.cli.options import Format, TextOrJson
 
 if TYPE_CHECKING:
     from edge.redaction import Rules
@@ -22,13 +23,6 @@ if TYPE_CHECKING:
 _MAX_PROCESSES = 8
 """Largest default number of processes; each loads the models into memory."""
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
-
-
-class Format(StrEnum):
-    """How to answer."""
-
-    text = "text"
-    json = "json"
 
 
 class DataClass(StrEnum):
@@ -93,7 +87,7 @@ class SanitiseOptions:
     processes: Annotated[
         int, typer.Option(min=0, max=256, help="Number of processes. 0: one for each processor, up to 8.")
     ] = 0
-    format: Annotated[Format, typer.Option("--format", help="text or json.")] = Format.text
+    format: TextOrJson = Format.text
     access: StoreAccess
 
 

@@ -9,18 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from isthmus.cli.option_classes import takes
+from isthmus.cli.options import Format, TextOrJson
 
 if TYPE_CHECKING:
     from isthmus.planning.sizing.size import Question, SizeAnswer
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
-
-
-class Format(StrEnum):
-    """How to answer."""
-
-    text = "text"
-    json = "json"
 
 
 class CacheType(StrEnum):
@@ -115,7 +109,7 @@ class SizeOptions:
         CacheType.auto
     )
     gpu_memory_utilization: Annotated[float, typer.Option(help="Share of GPU memory for vLLM.")] = 0.9
-    format: Annotated[Format, typer.Option("--format", help="text or json.")] = Format.text
+    format: TextOrJson = Format.text
 
 
 @app.command()

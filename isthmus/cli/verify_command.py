@@ -4,30 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from isthmus.cli.option_classes import takes
-from isthmus.cli.options import ProjectDir, StackName
+from isthmus.cli.options import Format, ProjectDir, StackName, TextOrJson
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
     from isthmus.core.kubernetes_client import KubeClient
     from isthmus.engine.kubernetes.pool_health import SignResult
     from isthmus.engine.project.project import Stack
-    from isthmus.engine.verification.access import GatewayAccess
     from isthmus.engine.verification.prompts import Verified
     from isthmus.engine.verification.reach import PodReach
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
-
-
-class Format(StrEnum):
-    text = "text"
-    json = "json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +40,7 @@ class VerifyOptions:
         str | None, typer.Option(metavar="TEXT", help="Ask this instead.", show_default=False)
     ] = None
     everything: Annotated[bool, typer.Option("--all", help="Also list what is healthy.")] = False
-    format: Annotated[Format, typer.Option(help="How to write it.")] = Format.text
+    format: TextOrJson = Format.text
 
 
 @dataclass
@@ -109,15 +102,15 @@ def _check(selected: Stack, options: VerifyOptions) -> Results:
 
 def _send_prompts(selected: Stack, options: VerifyOptions, not_checked: dict[str, str]) -> list[Verified]:
     from isthmus.cli.audit_options import StoreAccess, open_store, store_errors
-    from isthmus.engine.verification import prompts
+    from isthmus.engine.verification import access, prompts
 
     def open_record(record: Any) -> Any:
-        access = StoreAccess(
+        store_access = StoreAccess(
             endpoint=record.endpoint, region=record.region, credentials=record.credentials, ca=record.ca
         )
-        return open_store(record.store, access)
+        return open_store(record.store, store_access)
 
-    gateways = _gateways(selected, options)
+    gateways = access.gateways_of(selected, options.gateways)
     if gateways is None:
         not_checked["prompts"] = (
             f"Run `isthmus sandbox serve {selected.name}` first"
@@ -125,26 +118,13 @@ def _send_prompts(selected: Stack, options: VerifyOptions, not_checked: dict[str
             else "State how to reach the gateways with --gateways FILE (docs/verify.md)"
         )
         return []
-    found = [prompts.send_prompt(access, options.prompt or prompts.PROMPT) for access in gateways]
+    found = [prompts.send_prompt(gateway, options.prompt or prompts.PROMPT) for gateway in gateways]
     # Seals come every few seconds: all prompts wait for the same ones.
     with store_errors():
-        for access, verified in zip(gateways, found, strict=True):
-            if access.record is not None and verified.request_id:
-                prompts.find_record(access.record, open_record(access.record), verified)
+        for gateway, verified in zip(gateways, found, strict=True):
+            if gateway.record is not None and verified.request_id:
+                prompts.find_record(gateway.record, open_record(gateway.record), verified)
     return found
-
-
-def _gateways(selected: Stack, options: VerifyOptions) -> list[GatewayAccess] | None:
-    from isthmus.engine.verification import access
-
-    if options.gateways is not None:
-        return access.read_access(options.gateways)
-    if not selected.sandbox:
-        return None
-    from sandbox import api
-
-    served = api.served()
-    return access.local_access(served) if served is not None and served.stack == selected.name else None
 
 
 def _try_aws(
@@ -167,7 +147,8 @@ def _try_aws(
 def _as_text(results: Results, *, everything: bool) -> list[str]:
     lines = [f"{result.pool}: {result}" for result in results.pools if everything or not result.well]
     healthy = sum(result.well for result in results.pools)
-    lines.append(f"{healthy} of {len(results.pools)} signs of the GPU pools are healthy.")
+    if results.pools:
+        lines.append(f"{healthy} of {len(results.pools)} signs of the GPU pools are healthy.")
     for verified in results.prompts:
         lines += ["", *_prompt_lines(verified)]
     if results.reach:
@@ -191,7 +172,7 @@ def _prompt_lines(verified: Verified) -> list[str]:
         f"  answer    {' '.join(verified.text.split())[:300]}",
     ]
     if verified.server:
-        lines.append(f"  model     {verified.model}, {verified.target}")
+        lines.append(f"  model     {', '.join(filter(None, (verified.model, verified.target)))}")
         lines.append(f"  path      gateway, then {verified.server}")
     if verified.score is not None:
         lines.append(f"  score     {verified.score:.2f}")

@@ -6,7 +6,6 @@ One for the project, committed and reviewed like a plan. People write references
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,14 +15,29 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from isthmus.contracts.vocabulary import DnsLabel, FilePart, Sha256
 from isthmus.core import image_references, yaml_files
+from isthmus.core.digests import sha256_of
 from isthmus.core.errors import FieldError, InputError, Refused
 from isthmus.core.image_references import LOCAL, Reference
 
 FILE = "images.lock.yaml"
-Image = Literal["edge", "translator", "detector", "vllm", "vllm_cpu", "credential_helper", "resolver"]
+Image = Literal[
+    "edge",
+    "translator",
+    "detector",
+    "vllm",
+    "vllm_cpu",
+    "credential_helper",
+    "resolver",
+    "chat",
+    "sign_on",
+    "notifier",
+    "evaluator",
+]
 """What the platform's pods run (`isthmus.contracts.platform.Images` has the same names)."""
 IMAGES: tuple[Image, ...] = get_args(Image)
-OPTIONAL_IMAGES: tuple[Image, ...] = ("detector", "vllm_cpu", "resolver")
+OPTIONAL_IMAGES: tuple[Image, ...] = (
+    *("detector", "vllm_cpu", "resolver", "chat", "sign_on", "notifier", "evaluator"),
+)
 """Those that a lock may lack where nothing runs them."""
 HEADER = """Every image that the platform runs, and the charts of what it needs in a cluster: docs/airgap.md.
 References and versions are written by hand, digests by `isthmus images STACK --resolve`."""
@@ -136,7 +150,7 @@ class ImagesLock(FilePart):
         One without a digest gets that of its name: a sandbox runs no image, and nothing else may take it.
         """
         image = self.images[name]
-        made_up = "sha256:" + hashlib.sha256(f"sandbox: {image.reference}".encode()).hexdigest()
+        made_up = sha256_of(f"sandbox: {image.reference}")
         return image.upstream.at(registry).by_digest(image.digest or made_up)
 
     def with_digests(self, images: dict[str, str], charts: dict[str, str]) -> ImagesLock:
@@ -179,7 +193,7 @@ def check_packed(path: Path, digest: str | None, where: str) -> None:
         raise InputError(
             f"the packed chart {path} does not exist", where=where, fix="Download it with `helm pull`"
         )
-    actual = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    actual = sha256_of(path.read_bytes())
     if digest and actual != digest:
         message = f"the chart {path} has digest {actual}, but {digest} is pinned"
         raise Refused(message, where=where, fix="Review what changed, and pin the digest that you trust")

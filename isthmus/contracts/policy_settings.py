@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
+from isthmus.contracts.named_results import NamedResult
 from isthmus.contracts.reports.findings import Silence
 from isthmus.contracts.trust import FILE as TRUST_FILE
 from isthmus.contracts.trust import Trust
@@ -56,6 +57,9 @@ class Settings(Part):
     """Plugins, by name, that `Pulumi.yaml` puts in place of Pulumi's own. Not a key of `policies.yaml` either."""
     classified_neighbours: list[str] = Field(default=[], exclude=True)
     """Other stacks of the project with data of a class above public in a cluster of this stack. Not a key either."""
+    evaluations: list[NamedResult] | None = Field(default=None, exclude=True)
+    """The results of evaluations that the platform names. Not a key either. None: they were not read, as under the
+    engine."""
 
 
 def parse(document: Document, rules: Iterable[str]) -> Settings:
@@ -65,6 +69,12 @@ def parse(document: Document, rules: Iterable[str]) -> Settings:
             "plugins are stated in Pulumi.yaml",
             where=document.where(("plugins",), key=True),
             fix="Remove `plugins` here",
+        )
+    if "evaluations" in document.data:
+        raise InputError(
+            "results of evaluations are named in the platform",
+            where=document.where(("evaluations",), key=True),
+            fix="Name a candidate's result below `canary.evaluation` in the overrides",
         )
     if "classified_neighbours" in document.data:
         raise InputError(
@@ -107,6 +117,7 @@ def merge(organisation: Settings, stack: Settings) -> Settings:
         trust=organisation.trust,
         plugins=organisation.plugins,
         classified_neighbours=organisation.classified_neighbours,
+        evaluations=organisation.evaluations,
     )
 
 

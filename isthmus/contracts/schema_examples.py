@@ -89,6 +89,7 @@ _EXAMPLES_OF_KEYS: Mapping[str, Any] = {
     "sampling_pct": 10,
     "share": 1.0,
     "site": "fra1",
+    "runbooks_url": "https://docs.bank.example/isthmus/runbooks.html",
     "size_mib": 84,
     "source": "aws.amazon.com/bedrock/pricing",
     "tags": "cc-4711",
@@ -137,11 +138,12 @@ def example(key: str, value: Mapping[str, Any], definitions: Mapping[str, Any]) 
 
 
 def _of_part(part: Mapping[str, Any], definitions: Mapping[str, Any]) -> Any:
-    """An example of a part: its required keys, or its first key if none is required."""
+    """An example of a part: its required keys and one of its alternatives, or its first key if none is required."""
     properties: Mapping[str, Any] | None = part.get("properties")
     if properties is None:
         return example("", part, definitions)
-    keys = part.get("required") or list(properties)[:1]
+    alternatives = [branch["required"] for branch in part.get("anyOf", []) if "required" in branch]
+    keys = [*part.get("required", []), *(alternatives[0] if alternatives else [])] or list(properties)[:1]
     return {key: example(name_key(key, part.get("title", "")), properties[key], definitions) for key in keys}
 
 

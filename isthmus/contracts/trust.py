@@ -10,11 +10,14 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from pydantic import StringConstraints, ValidationError, field_validator
 
+from isthmus.contracts.reference import gateway_access
 from isthmus.contracts.vocabulary import AccountId, Part
+from isthmus.core import yaml_files
 from isthmus.core.errors import FieldError
 from isthmus.core.ip_addresses import is_within
 from isthmus.core.validation_errors import explain
@@ -27,9 +30,11 @@ Kind = Literal[
     "accounts",
     "principals",
     "address_ranges",
+    "access",
     "keys",
     "buckets",
     "reviewers",
+    "evaluators",
     "roles",
     "namespaces",
     "managers",
@@ -86,6 +91,24 @@ class RangeEntry(Entry):
                 f"`{value}` is every address", fix="Name the ranges that are yours", refused=True
             )
         return value
+
+
+class AccessEntry(Entry):
+    """A way in from outside the cluster: `CLASS at SITE from RANGE`. `0.0.0.0/0` only for class public."""
+
+    @field_validator("value")
+    @classmethod
+    def _is_way_in(cls, value: str) -> str:
+        if problem := gateway_access.entry_problem(value):
+            fix = "Write it like `internal at fra1 from 10.60.0.0/16`, as `isthmus trust propose` prints it"
+            raise FieldError(problem, fix=fix, refused=True)
+        return value
+
+
+class EvaluatorEntry(Entry):
+    """The public key of who may sign official results of evaluations: `ssh-ed25519 BASE64`, without a comment."""
+
+    value: Annotated[Text, StringConstraints(pattern=r"^ssh-ed25519 [A-Za-z0-9+/]{68}$")]
 
 
 class RegistryEntry(Entry):
@@ -152,12 +175,16 @@ class Trust(Part):
     """IAM principals of other accounts, by ARN; and users or groups of a cluster, which may end with `*`."""
     address_ranges: list[RangeEntry] = []
     """Public ranges that are the organisation's own."""
+    access: list[AccessEntry] = []
+    """Ranges from which callers outside the cluster reach a class's gateway: `internal at fra1 from 10.60.0.0/16`."""
     keys: list[Entry] = []
     """KMS keys of other accounts, by ARN."""
     buckets: list[Entry] = []
     """S3 buckets that no stack makes, by name."""
     reviewers: list[Entry] = []
     """Reviewers' certificates (DNS name or SPIFFE id)."""
+    evaluators: list[EvaluatorEntry] = []
+    """Public keys of who may sign official results of `isthmus evaluate`: `ssh-ed25519 BASE64`."""
     roles: list[Entry] = []
     """Cluster roles and roles, by name, that a team may bind in a class's namespace."""
     namespaces: list[Entry] = []
@@ -210,6 +237,15 @@ def parse(document: Document) -> Trust:
         raise explain(Trust, document, error) from None
 
 
+def read(project: Path) -> Trust:
+    """The trust file of a project's folder. Without one nothing foreign is trusted. Raises `InputError`."""
+    file = project / FILE
+    # The shell empties the file before `isthmus trust propose STACK > trust.yaml` reads it.
+    if not file.exists() or not file.stat().st_size:
+        return Trust()
+    return parse(yaml_files.load(file))
+
+
 def covers(entry: tuple[Kind, str], wanted: tuple[Kind, str]) -> bool:
     """Whether an entry, as kind and value, trusts what another one would."""
     (kind, trusted), (wanted_kind, value) = entry, wanted
@@ -221,6 +257,8 @@ def covers(entry: tuple[Kind, str], wanted: tuple[Kind, str]) -> bool:
 def _covers(kind: Kind, trusted: str, value: str) -> bool:
     if kind == "address_ranges":
         return is_within(value, [trusted])
+    if kind == "access":
+        return gateway_access.covers_entry(trusted, value)
     if kind == "registries":
         return value == trusted.rstrip("/") or value.startswith(f"{trusted.rstrip('/')}/")
     if kind in _PATTERNS and trusted.endswith("*"):
@@ -234,4 +272,4 @@ def _account_of(value: str) -> str:
     return parts[4] if len(parts) > 5 and parts[0] == "arn" else ""
 
 
-__all__ = ["FILE", "KINDS", "AccountEntry", "Entry", "Kind", "Trust", "covers", "parse"]
+__all__ = ["FILE", "KINDS", "AccountEntry", "Entry", "Kind", "Trust", "covers", "parse", "read"]

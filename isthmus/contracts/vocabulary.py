@@ -68,6 +68,10 @@ DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[
 """At most 40 characters, so that names derived from it stay within Kubernetes' 63."""
 _DIGEST = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 Sha256 = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$"), Field(examples=[_DIGEST])]
+ResultFile = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*\.json$")
+]
+"""A result of `isthmus evaluate`, as a path below the folder `evaluations`."""
 ImageReference = Annotated[
     str,
     StringConstraints(pattern=r"^[a-z0-9.\-_/:]+@sha256:[0-9a-f]{64}$"),

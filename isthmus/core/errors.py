@@ -1,7 +1,7 @@
 """The errors that a user can cause or meet: what is wrong, where, and how to fix it.
 
 Exit codes are part of the command line's contract: 1 refused by a rule, 2 invalid input, 3 a missing tool or an
-unreachable system.
+unreachable system, 4 a calibration that no longer holds.
 """
 
 from __future__ import annotations
@@ -84,6 +84,13 @@ class EnvironmentFault(IsthmusError):
     verdict = "the environment is wrong"
 
 
+class CalibrationDrift(IsthmusError):
+    """Judged answers show that a calibration in use no longer holds."""
+
+    exit_code = 4
+    verdict = "the calibration has drifted"
+
+
 class FieldError(ValueError):
     """Raised inside a pydantic validator: an error about a value below the validated part.
 
@@ -104,6 +111,12 @@ class FieldError(ValueError):
     def all(self) -> tuple[FieldError, ...]:
         """This error and the others that the same check found."""
         return (self, *(error for other in self.others for error in other.all))
+
+
+def what_and_fix(message: str) -> tuple[str, str]:
+    """What is wrong, and the fix: the first sentence of a message of the edge, and the others."""
+    what, _, fix = message.partition(". ")
+    return what, fix
 
 
 def raise_all(errors: Iterable[FieldError]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from isthmus.core.annotations import is_kind, unwrap
-from isthmus.core.errors import FieldError
+from isthmus.core.errors import FieldError, what_and_fix
 from isthmus.core.yaml_documents import PathOf
 
 _INVALID = object()
@@ -84,6 +84,9 @@ def _part(model: type[BaseModel], data: Any, path: PathOf, search: _Search) -> A
             decorator.func(part)
         except FieldError as error:
             search.faults += [((*path, *single.path), single) for single in error.all]
+        except ValueError as error:  # of a model that the edge and a contract share
+            what, fix = what_and_fix(str(error))
+            search.faults.append((path, FieldError(what, fix=fix)))
         except AttributeError:
             continue  # The check needs a value that is invalid.
     return part

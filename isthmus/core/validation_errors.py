@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from isthmus.core import skipped_checks, value_formats
 from isthmus.core.annotations import is_kind, unwrap
-from isthmus.core.errors import FieldError, InputError, IsthmusError, Refused, join
+from isthmus.core.errors import FieldError, InputError, IsthmusError, Refused, join, what_and_fix
 from isthmus.core.yaml_documents import Document, PathOf
 
 _NUMBER_ERRORS = ("int_type", "int_parsing", "int_from_float", "float_type", "float_parsing")
@@ -181,7 +181,9 @@ def reason(item: dict[str, Any], key: object = "") -> tuple[str, str]:
         return f"{_quoted(value)} is not one of {', '.join(names)}", hint
     if kind == "value_error":
         cause = context.get("error")
-        return str(cause or item["msg"]), cause.fix if isinstance(cause, FieldError) else ""
+        if isinstance(cause, FieldError):
+            return cause.what, cause.fix
+        return what_and_fix(str(cause or item["msg"]))
     message = item["msg"][0].lower() + item["msg"][1:]
     if kind in ("model_type", "dict_type", "model_attributes_type"):
         message = "a mapping (`key: value` lines) is expected"

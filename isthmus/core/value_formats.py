@@ -5,6 +5,8 @@ from __future__ import annotations
 DESCRIPTIONS = {
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,119}\.whl$": "a wheel's name like `de_core_news_md-3.8.0-py3-none-any.whl`",
     r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$": "a label's value like `kube-prometheus-stack`",
+    r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]$": "a DNS name in full like `llm.bank.example`",
+    r"^[A-Za-z0-9._/-]{1,253}$": "a key or class of Kubernetes like `metallb.io/metallb`",
     r"^[a-z]{2,3}$": "a language like `de`",
     r"^[!-~]{1,200}$": "printable ASCII characters without spaces, like `isthmus`",
     r"^[A-Za-z0-9_.:/-]{1,100}$": "the name of a token's claim like `groups`",
@@ -92,16 +94,26 @@ DESCRIPTIONS = {
         "a SAML provider's ARN like `arn:aws:iam::123456789012:saml-provider/NAME`"
     ),
     r"^ssh-ed25519 [A-Za-z0-9+/]{68}( .*)?$": "an Ed25519 public key, as `ssh-keygen -t ed25519` writes it",
+    r"^[0-9*/,-]+( [0-9*/,-]+){4}$": "a schedule as Kubernetes writes it, like `0 3 * * 6`: Saturdays at 3:00 UTC",
+    r"^ssh-ed25519 [A-Za-z0-9+/]{68}$": "an Ed25519 public key without its comment: `ssh-ed25519 BASE64`",
     r"^[A-Z][A-Za-z0-9]+ [A-Za-z0-9][A-Za-z0-9.-]*$": "kind and name like `Bucket llm-frankfurt-bucket`",
     r"^[a-z_][a-z0-9_-]{0,62}$": "a name as PostgreSQL has them, like `isthmus`",
+    r"^https://[a-z0-9.-]+(:[0-9]{1,5})?$": "an https address without path, like `https://reviews.bank.example`",
+    r"^https://[a-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?$": "an https address, like `https://app.bank.example/isthmus`",
+    r"^[a-z0-9][a-z0-9-]{0,39}$": "a word like `wrong-amount`",
     r"^https://[a-z0-9.-]+(:[0-9]{1,5})?/[A-Za-z0-9._/-]*$": (
         "an address like `https://collector.site.example:4318/v1/traces`"
     ),
     r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,119}$": "a policy's version like `v12`",
     r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$": "a file's path like `calibrations/onboarding.json`",
+    r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*\.json$": "a JSON file like `results/extraction.json`",
     r"^[A-Za-z0-9][A-Za-z0-9 ._@:/-]{0,119}$": "a team or an application like `claims-desk`",
     r"^[a-z0-9][a-z0-9._@+-]{0,119}$": "a person's name in lower case like `erika@site.example`",
     r"^[0-9]{12}$": "an account's 12 digits",
+    r"^[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,190}$": "a mailbox like `desk@site.example`",
+    r"^[A-Z]{2,6}$": "a country's code like `DE`",
+    r"^[A-Za-z0-9 -]{1,40}$": "a region's code without its country's, like `HE`",
+    r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$": "at most 63 lower-case letters, digits and hyphens like `payments`",
     r"^arn:aws[a-z-]*:ce::[0-9]{12}:anomalymonitor/[a-f0-9-]+$": (
         "a monitor's ARN like `arn:aws:ce::123456789012:anomalymonitor/0a1b2c3d-4e5f-6789-abcd-0123456789ab`"
     ),
@@ -115,6 +127,7 @@ DESCRIPTIONS = {
     r"^([0-9]|[1-9][0-9]|100)%$|^[1-9][0-9]*$": "a count like `2` or a share like `25%`",
     r"^([a-z0-9-]+/)?[a-z0-9][a-z0-9.-]*$": "a network's name like `fabric/restricted`",
     r"^[a-z0-9.-]+/[A-Za-z0-9_.-]+$": "a resource like `rdma/hca_shared_devices`",
+    r"^\+?[0-9][0-9 ()/-]{1,39}$": "a phone number like `+49 69 4711`",
     r"^\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$": "a quantity like `8`, `500m` or `64Gi`",
 }
 """Every pattern of the contracts (a test checks that none is missing) and how to describe it."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from isthmus.contracts.named_results import NamedResult
 from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.reports.findings import Finding, Severity
 from isthmus.contracts.reports.preview import RuleException
@@ -57,6 +58,8 @@ class Seen(_Said):
     """Policy settings of the organisation and the stack; if the commit lacks the stack, of the organisation only."""
     trust: Trust = Trust()
     """What its `trust.yaml` states. Apart from the settings, so that an earlier version can still read those."""
+    evaluations: list[NamedResult] | None = None
+    """The results that its candidates name. Apart from the settings, like the trust. None: an earlier version."""
     exceptions: list[RuleException] = []
     """Rules that are off and silences, of the organisation and of every stack of its estate."""
     findings: list[Finding] = []
@@ -68,8 +71,8 @@ class Seen(_Said):
 
     @property
     def policy_settings(self) -> Settings:
-        """The policy settings with the trust."""
-        return self.settings.model_copy(update={"trust": self.trust})
+        """The policy settings with the trust and the results."""
+        return self.settings.model_copy(update={"trust": self.trust, "evaluations": self.evaluations})
 
 
 class Order(_Said):
@@ -163,6 +166,7 @@ def _fill(description: Seen, project: Project, rendered: dict[str, list[Resource
 
 def _set_policy_settings(description: Seen, settings: Settings) -> None:
     description.settings, description.trust = settings, settings.trust
+    description.evaluations = settings.evaluations
 
 
 def _judge(own: Seen, counterpart: Seen) -> list[Finding]:
@@ -173,8 +177,10 @@ def _judge(own: Seen, counterpart: Seen) -> list[Finding]:
     after = platform_of(counterpart)
     before = platform_of(own) if own.platform is not None else after
     declared = declared_policy.with_declared_before(before, after)
+    # The other commit's results are judged by whom this commit trusts.
+    settings = own.policy_settings.model_copy(update={"evaluations": counterpart.evaluations})
     return policy_evaluation.findings_of_stack(
-        counterpart.stack, resources_of(counterpart), declared.platform, own.policy_settings, declared.held
+        counterpart.stack, resources_of(counterpart), declared.platform, settings, declared.held
     )
 
 

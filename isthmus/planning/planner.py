@@ -31,8 +31,8 @@ from isthmus.planning.availability.paths import PathFinder
 from isthmus.planning.options import candidates, hardware
 from isthmus.planning.options import gateway_sites as gateways
 from isthmus.planning.options.option import BUILDS, Column, OnGpus, Option, Options, Rules
+from isthmus.planning.output import batches, endpoints, fallbacks, quotas, reasons, score_warnings, stress
 from isthmus.planning.output import cost_items as items
-from isthmus.planning.output import endpoints, quotas, reasons, score_warnings, stress
 from isthmus.planning.output.commitment_warnings import commitment_warnings
 from isthmus.planning.output.endpoints import SizedEndpoint
 from isthmus.planning.solver import infeasibility, node_placement, watch
@@ -118,20 +118,27 @@ def make_plan(
     if isinstance(first, JudgedBlueprint):
         return _infeasible_plan(requirements, first)
     made, document = _meet_availability_goals(requirements, first, draft)
+    capacities = batches.batch_capacities(made.requirements, made.endpoints, made.solution)
     warnings = [
         *made.document.warnings,
         *quotas.quota_warnings(document, made.requirements),
+        *fallbacks.fallback_warnings(made.requirements, document.placements),
         *score_warnings.score_warnings(document, made.requirements, made.selected.offer.builds),
+        *score_warnings.unofficial_score_warnings(document, made.requirements),
         *document.warnings,
         *outcome.impact_warnings(document, requirements),
         *commitment_warnings(document, requirements),
+        *batches.batch_warnings(made.requirements, capacities),
         *([ENDED_EARLY] if watch.has_ended_early() else []),
     ]
     document = document.model_copy(update={"warnings": warnings})
     return PlanningResult(
         document,
         made.options.rejected,
-        reasons.describe_cost_basis(made.requirements, made.options, made.solution),
+        [
+            *reasons.describe_cost_basis(made.requirements, made.options, made.solution),
+            *batches.describe_batches(capacities),
+        ],
         made.selected,
         made.requirements,
     )
@@ -164,7 +171,10 @@ def _draft(
         blueprint=selected.offer.name,
         feasible=True,
         endpoints=[sized.endpoint for sized in sized_endpoints],
-        placements=_build_placements(requirements, options, solution, sized_endpoints),
+        placements=[
+            *_build_placements(requirements, options, solution, sized_endpoints),
+            *fallbacks.build_fallbacks(requirements, options, sized_endpoints),
+        ],
         gateways=_build_gateways(requirements, solution, selected.offer.builds),
         cost_items=list(selected.costs),
         monthly_cost_usd=selected.cost,
@@ -437,7 +447,7 @@ def _choose_blueprint(
 def _build_placements(
     requirements: Requirements, options: Options, solution: Solution, sized_endpoints: Sequence[SizedEndpoint]
 ) -> list[Placement]:
-    placements = []
+    placements: list[Placement] = []
     for workload in requirements.workloads:
         choice = solution.choices[workload.name]
         reason = reasons.explain_choice(requirements, options, workload, solution)

@@ -7,7 +7,6 @@ The page loads nothing and runs no script. Every chart has its figures in a tabl
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isthmus.reports.comparison_text import (
@@ -16,6 +15,7 @@ from isthmus.reports.comparison_text import (
     summary_rows,
 )
 from isthmus.reports.format import pages
+from isthmus.reports.format.charts import Bar, Chart, Text
 from isthmus.reports.format.numbers import cents, counted, number, signed_cents
 
 if TYPE_CHECKING:
@@ -27,41 +27,6 @@ WIDTH = 1000
 _LEFT, _RIGHT = 210, 24
 """Room for labels left of the bars, and right of them, in units of the drawing."""
 _BAR, _GAP = 18, 20
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A bar of a chart."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    style: str
-    """Class: the letter of a column, or `part` and a number."""
-    title: str
-
-
-@dataclass(frozen=True)
-class Text:
-    """A text in a chart."""
-
-    x: float
-    y: float
-    anchor: str
-    text: str
-    style: str = ""
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A chart: bars, texts, and a vertical line for zero."""
-
-    height: float
-    bars: list[Bar]
-    texts: list[Text]
-    zero: float
-    description: str
 
 
 def page(comparison: Comparison) -> str:
@@ -139,7 +104,7 @@ def tornado_chart(comparison: Comparison) -> Chart | None:
             words.append(title)
             y += _BAR
         y += _GAP
-    return Chart(y, bars, texts, zero, ". ".join(words))
+    return Chart(y, bars, texts, ". ".join(words), zero)
 
 
 def total_cost_chart(comparison: Comparison) -> Chart | None:
@@ -168,4 +133,4 @@ def total_cost_chart(comparison: Comparison) -> Chart | None:
             x += width
         texts.append(Text(x + 8, y + 20, "start", cents(amount), "name"))
         y += 44
-    return Chart(y, bars, texts, 40, ". ".join(words))
+    return Chart(y, bars, texts, ". ".join(words))

@@ -20,6 +20,8 @@ from isthmus.contracts.plan.capacity_rules import cut_gpus
 from isthmus.contracts.vocabulary import ON_PREM_TARGETS, SENSITIVITIES, SURVIVES
 from isthmus.core.errors import FieldError
 from isthmus.planning.availability import wording
+from isthmus.planning.from_usage.report import describe_outlook
+from isthmus.planning.sizing import rounding
 from isthmus.reports.format import pages
 from isthmus.reports.format.numbers import (
     bar,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
     from isthmus.contracts.plan.document import CostItem, Placement, Plan, PlannedEndpoint, Predicted
     from isthmus.contracts.reports.explanation import Explanation
+    from isthmus.contracts.reports.measured_traffic import FromUsage
     from isthmus.contracts.requirements.document import Requirements
     from isthmus.contracts.requirements.sites import Pool
     from isthmus.contracts.requirements.workloads import Workload
@@ -60,11 +63,12 @@ def page(
     age: str = "",
     rejected: Mapping[str, Sequence[str]] | None = None,
     explanation: Explanation | None = None,
+    from_usage: FromUsage | None = None,
 ) -> str:
     """Return the HTML page.
 
     `explained`: sentences below the decision. `rejected`: options that were ruled out, by workload. `explanation`: the
-    reasons, if they were asked for.
+    reasons, if they were asked for. `from_usage`: what measured usage changes, if it was given.
     """
     rows, loose = figures_by_evidence(plan, requirements)
     text = _template().render(
@@ -72,6 +76,7 @@ def page(
         requirements=requirements,
         explained=list(explained),
         explanation=explanation,
+        from_usage=from_usage,
         rejected={name: list(why) for name, why in (rejected or {}).items() if why},
         age=age,
         decision=decision_sentence(plan),
@@ -107,6 +112,7 @@ def _template() -> Template:
         scale=scale,
         counts=counted,
         part=wording.describe_part,
+        outlook_sentence=describe_outlook,
     )
     return environment.get_template("plan_page.html.j2")
 
@@ -245,11 +251,35 @@ class Outlook:
         survive = max(levels, key=SURVIVES.index, default="none")
         return cls(endpoint, endpoint.predicted, served, survive)
 
+    @property
+    def whole_answers(self) -> list[tuple[Workload, tuple[float, float]]]:
+        """The workloads whose answers are waited for as a whole, with the interval of that time, milliseconds."""
+        intervals = ((workload, whole_answer_ms(self.predicted, workload)) for workload in self.workloads)
+        return [(workload, interval) for workload, interval in intervals if interval is not None]
+
     def goals(self, key: str) -> list[tuple[float, str]]:
         """Return the goals with this name, with the workload if there are several."""
         goals = [(getattr(workload.slo, key), workload.name) for workload in self.workloads]
         several = len(self.workloads) > 1
         return [(value, name if several else "") for value, name in goals if value is not None]
+
+
+def whole_answer_ms(predicted: Predicted | None, workload: Workload) -> tuple[float, float] | None:
+    """Return the interval of the time to the last token of one of the workload's longest answers, milliseconds.
+
+    None where that time is of no interest, as people see the answer grow and no goal asks for it, or is not predicted.
+    """
+    if predicted is None or not (workload.is_collected or workload.slo.answer_p95_ms is not None):
+        return None
+    first_token, further = predicted.ttft_interval_ms or [], predicted.tpot_interval_ms or []
+    if workload.mode == "batch" or len(first_token) != 2 or len(further) != 2:
+        return None
+    tokens = workload.traffic.output_tokens.p95
+    low, high = (
+        rounding.three_digits(rounding.answer_ms(*ends, tokens))
+        for ends in zip(first_token, further, strict=True)
+    )
+    return low, high
 
 
 def figures_by_evidence(

@@ -21,6 +21,8 @@ _EVENT_RULE = "aws:cloudwatch/eventRule:EventRule"
 _TARGET = "aws:cloudwatch/eventTarget:EventTarget"
 _TOPIC = "aws:sns/topic:Topic"
 _AUDIT = "isthmus.dev/audit"
+_SERVING_NAMESPACES = frozenset({"AWS/Bedrock", "AWS/ECS", "AWS/SageMaker"})
+"""Of the metrics of what serves callers. Their alarms are for operations; all others are for security."""
 _TASK = "aws:ecs/taskDefinition:TaskDefinition"
 _SUBSCRIPTION = "aws:sns/topicSubscription:TopicSubscription"
 
@@ -91,6 +93,18 @@ def _topics_of_components(graph: Graph) -> set[str]:
     }
 
 
+def _topics_of_serving(graph: Graph) -> set[str]:
+    """URNs of topics to which only alarms on what serves callers publish."""
+    publishers: dict[str, list[Resource]] = {}
+    for publisher, topic in _publishers(graph):
+        publishers.setdefault(topic.urn, []).append(publisher)
+    return {
+        urn
+        for urn, alarms in publishers.items()
+        if all(str(alarm.inputs.get("namespace")) in _SERVING_NAMESPACES for alarm in alarms)
+    }
+
+
 def _rules_of(graph: Graph, target: Resource) -> list[Resource]:
     """The event rules that a target names, by reference or by name."""
     named = target.inputs.get("rule")
@@ -106,22 +120,27 @@ def _is_of_platform(resource: Resource) -> bool:
 
 
 def _check_topics_subscribed(subject: Subject) -> Iterator[Violation]:
-    """Reports alarm topics without subscribers, or the platform's without one of its security contacts."""
+    """Reports alarm topics without subscribers, or the platform's without one of those who must be told."""
     graph = subject.graph
     subscribers: dict[str, set[str]] = {}
     for subscription in graph.of(_SUBSCRIPTION):
         for topic in referenced_resources(graph, subscription, "topic", ":Topic"):
             subscribers.setdefault(topic.urn, set()).add(str(subscription.inputs.get("endpoint")))
-    contacts = set(subject.platform.contacts.security) if subject.platform else set()
     of_components = _topics_of_components(graph)
+    of_serving = _topics_of_serving(graph)
     for urn, topic in sorted(_alarm_topics(graph).items()):
         if not subscribers.get(urn):
             yield Violation(f"alarm topic {topic.name} has no subscribers", topic)
-        elif urn in of_components and (missing := sorted(contacts - subscribers[urn])):
-            yield Violation(
-                f"{', '.join(missing)} (security contact of the platform) is not subscribed to {topic.name}",
-                topic,
+        elif urn in of_components and subject.platform is not None:
+            contacts = subject.platform.contacts
+            kind, told = (
+                ("operations", contacts.operations) if urn in of_serving else ("security", contacts.security)
             )
+            if missing := sorted(set(told) - subscribers[urn]):
+                problem = (
+                    f"{', '.join(missing)} ({kind} contact of the platform) is not subscribed to {topic.name}"
+                )
+                yield Violation(problem, topic)
 
 
 def _topics_of_alarms(subject: Subject) -> Applicable:
@@ -158,7 +177,7 @@ RULES = (
         "high",
         (*fw.nist("AU-5", "SI-4(5)"), *fw.pci("10.7.2"), *fw.iso_27001("A.8.16"), *fw.dora("Art. 10(2)")),
         "Alarms that are sent to a topic without subscribers reach nobody",
-        "Add a TopicSubscription for each security contact of the platform",
+        "Add a TopicSubscription for each security contact of the platform (on serving: operations contact)",
         _check_topics_subscribed,
         (_TOPIC, _SUBSCRIPTION),
         applies_to=_topics_of_alarms,

@@ -6,18 +6,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from isthmus.contracts.platform.model.platform import Gateway, Workload
+from isthmus.contracts.reference.admission import reviews_sign_on_namespace
 from isthmus.graph.network.reachability import CLASS, POLICY
-from isthmus.graph.resources.resources import Resource, name_and_namespace
+from isthmus.graph.resources.resources import Resource
+from policies.audit import review_desk, review_notifier
 from policies.inputs.declared import namespace_sensitivities
 from policies.inputs.documents import gateway_configurations
 from policies.inputs.isolation import (
     IN_NAMESPACE,
     intruders,
     is_single_allowed_address,
+    isolated_resources,
+    network_policies_of,
     peers,
-    pods_with_role,
 )
-from policies.inputs.pods import POD_KINDS, pods
+from policies.inputs.pods import POD_KINDS
 from policies.inputs.selectors import first_of_rows
 from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
@@ -147,18 +150,15 @@ def _check_stated_review(resource: Resource, workload: Workload, settings: Any) 
 
 def _check_reviews_apart(subject: Subject) -> Iterator[Violation]:
     yield from intruders(subject, "reviews", "the review service", "its")
-    namespaces = _review_namespaces(subject)
-    for policy in subject.graph.of(POLICY):
-        if name_and_namespace(policy)[1] in namespaces:
-            gateways = _review_gateways(
-                subject, namespace_sensitivities(subject.graph).get(name_and_namespace(policy)[1], "")
-            )
-            yield from _check_egress(policy, gateways)
-            yield from _check_ingress(subject, policy, gateways)
-
-
-def _review_namespaces(subject: Subject) -> set[str]:
-    return {pod.namespace for pod in pods_with_role(subject, "reviews")}
+    for policy, namespace in network_policies_of(subject, "reviews"):
+        sensitivity = namespace_sensitivities(subject.graph).get(namespace, "")
+        gateways = _review_gateways(subject, sensitivity)
+        yield from _check_egress(subject, policy, gateways)
+        yield from _check_ingress(subject, policy, gateways)
+        if review_desk.desks_of(gateways or []):
+            yield from review_desk.check_desk_port(policy, sensitivity)
+    yield from review_desk.check_sign_on(subject)
+    yield from review_notifier.check_notifiers(subject)
 
 
 def _review_gateways(subject: Subject, sensitivity: str) -> list[Gateway] | None:
@@ -172,12 +172,16 @@ def _review_gateways(subject: Subject, sensitivity: str) -> list[Gateway] | None
     ]
 
 
-def _check_egress(policy: Resource, gateways: list[Gateway] | None) -> Iterator[Violation]:
+def _check_egress(subject: Subject, policy: Resource, gateways: list[Gateway] | None) -> Iterator[Violation]:
     addresses = (
         None
         if gateways is None
         else {gateway.database.address for gateway in gateways if gateway.database is not None}
     )
+    people = subject.platform.people if subject.platform is not None else None
+    keys = people.sign_on.keys if people is not None and people.sign_on is not None else None
+    if addresses is not None and review_desk.desks_of(gateways or []) and keys is not None and keys.address:
+        addresses.add(keys.address)
     for peer in peers(policy, "egress", "to"):
         block = at(peer, "ipBlock.cidr")
         if is_unknown(peer) or is_unknown(block):
@@ -189,7 +193,8 @@ def _check_egress(policy: Resource, gateways: list[Gateway] | None) -> Iterator[
         elif not is_single_allowed_address(block, addresses):
             where = block or "pods of the cluster"
             yield Violation(
-                f"{policy.name} lets the review service reach {where}, which is not its database", policy
+                f"{policy.name} lets the review service reach {where}, which the platform does not state",
+                policy,
             )
 
 
@@ -200,6 +205,7 @@ def _check_ingress(subject: Subject, policy: Resource, gateways: list[Gateway] |
     cidrs = {cidr for review in review_settings for cidr in review.from_cidrs}
     namespaces = {namespace for review in review_settings for namespace in review.from_namespaces}
     namespaces |= {subject.platform.monitoring.namespace or ""}
+    namespaces |= {reviews_sign_on_namespace(gateway.class_) for gateway, _ in review_desk.desks_of(gateways)}
     for peer in peers(policy, "ingress", "from"):
         block, labels = at(peer, "ipBlock.cidr"), at(peer, "namespaceSelector.matchLabels")
         namespace = labels.get(_NAME) if isinstance(labels, Mapping) else None
@@ -216,14 +222,7 @@ def _check_ingress(subject: Subject, policy: Resource, gateways: list[Gateway] |
 
 
 def _reviews_apart_scope(subject: Subject) -> Iterator[Resource]:
-    """Resources that can break the review service's isolation: pods beside it, RBAC roles, network policies."""
-    namespaces = _review_namespaces(subject)
-    yield from (pod.resource for pod in pods(subject.graph) if pod.namespace in namespaces)
-    yield from (
-        resource
-        for resource in subject.graph.of(*IN_NAMESPACE, POLICY)
-        if name_and_namespace(resource)[1] in namespaces
-    )
+    return isolated_resources(subject, "reviews", review_desk.ROLE, review_notifier.ROLE)
 
 
 RULES = (
@@ -244,8 +243,8 @@ RULES = (
         "high",
         (*fw.nist("AC-5", "SC-7"), *fw.iso_27001("A.5.3")),
         "Whoever reaches that service or its keys can approve answers in other people's names",
-        "Run it alone in its namespace without RBAC roles; allow egress only to its database, and "
-        "ingress only as the platform states",
+        "Run it, the sign-on of its desk and its notifier alone in their namespaces without RBAC roles; allow "
+        "egress and ingress only as the platform states",
         _check_reviews_apart,
         (*POD_KINDS, *IN_NAMESPACE, POLICY),
         applies_to=_reviews_apart_scope,

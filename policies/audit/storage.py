@@ -9,6 +9,7 @@ from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.reference import handling
 from isthmus.graph.resources.resources import Graph, Resource
 from policies.encryption.at_rest import BUCKETS, attached
+from policies.inputs.aws_reach import is_of_component
 from policies.inputs.links import referenced_resources
 from policies.inputs.pods import container_violation, pods
 from policies.inputs.values import at, is_unknown
@@ -319,8 +320,7 @@ def _check_dns_logs(subject: Subject) -> Iterator[Violation]:
 
 def _check_alarms_enabled(subject: Subject) -> Iterator[Violation]:
     for alarm in subject.graph.of("aws:cloudwatch/metricAlarm:MetricAlarm"):
-        watches = at(alarm.inputs, "tags") or {}
-        if "isthmus.dev/audit" in watches and not alarm.inputs.get("alarmActions"):
+        if _tells_people(subject.graph, alarm) and not alarm.inputs.get("alarmActions"):
             yield Violation(f"alarm {alarm.name} notifies nobody", alarm)
         if alarm.inputs.get("actionsEnabled") is False:
             yield Violation(f"alarm {alarm.name} is switched off", alarm)
@@ -336,9 +336,20 @@ def _check_alarms_enabled(subject: Subject) -> Iterator[Violation]:
             yield Violation(f"event rule {rule.name} notifies nobody", rule)
 
 
+def _tells_people(graph: Graph, alarm: Resource) -> bool:
+    """Whether an alarm is there to tell people: of the audit, or of a component and for no rollback of a release."""
+    if "isthmus.dev/audit" in (at(alarm.inputs, "tags") or {}):
+        return True
+    name = alarm.inputs.get("name")
+    return is_of_component(alarm) and not any(
+        str(name) in str(endpoint.inputs.get("deploymentConfig"))
+        for endpoint in graph.of("aws:sagemaker/endpoint:Endpoint")
+    )
+
+
 def _alarms(subject: Subject) -> Iterator[Resource]:
     for alarm in subject.graph.of("aws:cloudwatch/metricAlarm:MetricAlarm"):
-        if alarm.inputs.get("alarmActions") or "isthmus.dev/audit" in (at(alarm.inputs, "tags") or {}):
+        if alarm.inputs.get("alarmActions") or _tells_people(subject.graph, alarm):
             yield alarm
     yield from subject.graph.of("aws:cloudwatch/eventRule:EventRule")
 

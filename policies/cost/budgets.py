@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from isthmus.contracts.platform.model.aws.account import TAG_KEYS
-from isthmus.contracts.platform.model.aws.account import Budget as StatedBudget
+from isthmus.contracts.platform.lookups.budgets import AwsBudget, aws_budgets
+from isthmus.contracts.platform.model.aws.account import TAG_KEYS, TEAM_TAG
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.graph.resources.resources import Graph, Resource
 from policies.cost.capacity import number
@@ -30,19 +30,25 @@ _WORKLOAD, _OF_ENDPOINT = TAG_KEYS["workload"], "isthmus.dev/endpoint"
 _COMMITMENT = {"none": None, "one-month": "OneMonth", "six-months": "SixMonths"}
 
 
-def _matching_budgets(graph: Graph, stated: StatedBudget) -> list[Resource]:
+def _matching_budgets(graph: Graph, stated: AwsBudget) -> list[Resource]:
     """Budgets of the graph that count the same costs as a budget of the platform."""
-    filter_value = f"user:{TAG_KEYS[stated.scope]}${stated.of}"
+    values = set(stated.filter_values)
+    team = stated.of if stated.scope == "team" else None
     return [
         budget
         for budget in graph.of(_BUDGET)
-        if any(filter_value in (at(part, "values") or []) for part in budget.inputs.get("costFilters") or [])
+        if (tag(budget, TEAM_TAG) or None) == team
+        and any(values <= set(at(part, "values") or []) for part in budget.inputs.get("costFilters") or [])
     ]
+
+
+def _stated_budgets(platform: Platform | None) -> list[AwsBudget]:
+    return aws_budgets(platform) if platform else []
 
 
 def _check_budgets_made(subject: Subject) -> Iterator[Violation]:
     platform = governing_platform(subject)
-    for stated in platform.budgets if platform else []:
+    for stated in _stated_budgets(platform):
         budgets = _matching_budgets(subject.graph, stated)
         if not budgets:
             yield Violation(
@@ -61,7 +67,7 @@ def _check_budgets_made(subject: Subject) -> Iterator[Violation]:
 def _budgets(subject: Subject) -> Iterator[Resource | None]:
     """Budgets that count the costs of a stated budget; the stack as a whole if a stated budget is missing."""
     platform = governing_platform(subject)
-    for budget in platform.budgets if platform else []:
+    for budget in _stated_budgets(platform):
         yield from _matching_budgets(subject.graph, budget) or [None]
 
 
@@ -78,7 +84,7 @@ def _check_budget_actions(subject: Subject) -> Iterator[Violation]:
         ):
             yield Violation(f"{action.name} stops calls only after the budget is used up", action)
     platform = governing_platform(subject)
-    for stated in platform.budgets if platform else []:
+    for stated in _stated_budgets(platform):
         for budget in _matching_budgets(subject.graph, stated) if stated.action == "deny" else []:
             if not any(
                 _is_action_of(subject.graph, candidate, budget) for candidate in subject.graph.of(_ACTION)
@@ -92,7 +98,7 @@ def _check_budget_actions(subject: Subject) -> Iterator[Violation]:
 def _budget_actions(subject: Subject) -> Iterator[Resource]:
     platform = governing_platform(subject)
     yield from subject.graph.of(_ACTION)
-    for budget in platform.budgets if platform else []:
+    for budget in _stated_budgets(platform):
         yield from _matching_budgets(subject.graph, budget) if budget.action == "deny" else []
 
 
@@ -140,7 +146,7 @@ def _unactivated_tags(subject: Subject) -> list[str]:
     if platform is None or platform.cost_tags != "manage":
         return []
     activated = {str(cost_tag.inputs.get("tagKey")) for cost_tag in subject.graph.of(_TAG)}
-    return sorted({TAG_KEYS[budget.scope] for budget in platform.budgets} - activated)
+    return sorted({TAG_KEYS[budget.scope] for budget in _stated_budgets(platform)} - activated)
 
 
 def _check_tags_active(subject: Subject) -> Iterator[Violation]:
@@ -198,7 +204,7 @@ def _check_attributed(subject: Subject) -> Iterator[Violation]:
 
 def _workloads_of_endpoint(platform: Platform, endpoint: str) -> set[str]:
     workloads = (workload for gateway in platform.gateways for workload in gateway.workloads)
-    return {workload.name for workload in workloads if endpoint in (workload.endpoint, *workload.overflow)}
+    return {workload.name for workload in workloads if endpoint in workload.endpoint_and_substitutes}
 
 
 def _check_throughput(subject: Subject) -> Iterator[Violation]:

@@ -214,8 +214,8 @@ def _check_gateway_limits(subject: Subject) -> Iterator[Violation]:
 
 
 def _takes_requests(config: Any) -> bool:
-    """A sealer gets no requests, and a detector only those of its gateway."""
-    return at(config, "mode") not in (None, "sealer", "detector")
+    """A sealer, a notifier and a loader get no requests, and a detector only those of its gateway."""
+    return at(config, "mode") not in (None, "sealer", "notifier", "loader", "detector")
 
 
 _RESOURCE_ABUSE = fw.owasp("LLM06")

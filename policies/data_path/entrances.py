@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from isthmus.contracts.reference.gateway_access import entry_value
 from isthmus.core.ip_addresses import is_within
 from isthmus.graph.network.reachability import CLASS, NAMESPACE, POLICY, is_public
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.data_path.known_kinds import is_trusted_type, namespace_of
 from policies.inputs.class_scope import class_above_public
+from policies.inputs.gateway_access import is_stated_peer, stated_access
 from policies.inputs.isolation import peers
 from policies.inputs.pods import is_selected, pods
 from policies.inputs.values import at, is_unknown, list_or_empty
@@ -153,6 +155,9 @@ def _stated_namespaces(subject: Subject, class_: str) -> set[str]:
     for gateway in platform.gateways:
         if gateway.class_ == class_ and gateway.reviews:
             stated |= set(gateway.reviews.from_namespaces)
+            stated |= set(gateway.desk.from_namespaces if gateway.desk else [])
+        if gateway.class_ == class_ and gateway.chat:
+            stated |= set(gateway.chat.from_namespaces)
     return stated
 
 
@@ -166,12 +171,31 @@ def _check_block(
             )
             yield Violation(problem, policy, "undecided")
         return
+    if is_stated_peer(subject, policy, block):
+        return
+    if (access := stated_access(subject, policy)) is not None:
+        gateway, stated_ranges = access[0], access[1].source_ranges
+        is_stated = block in stated_ranges
+        yield Violation(
+            f"{where} lets {block} connect to {class_} work from outside the cluster, and "
+            + (
+                "no valid entry of trust.yaml admits it"
+                if is_stated
+                else f"gateway {gateway.name} does not state it"
+            ),
+            policy,
+            entry=("access", entry_value(class_, gateway.site, block)) if is_stated else None,
+        )
+        return
     platform = subject.platform
     stated = [cidr for site in platform.sites for cidr in site.cidrs] if platform else []
     stated += [network.cidr for network in platform.networks if network.cidr] if platform else []
     for gateway in platform.gateways if platform else []:
         if gateway.class_ == class_ and gateway.reviews:
             stated += gateway.reviews.from_cidrs
+            stated += gateway.desk.from_cidrs if gateway.desk else []
+        if gateway.class_ == class_ and gateway.chat:
+            stated += gateway.chat.from_cidrs
     if is_within(block, stated) or subject.trusts("address_ranges", block):
         return
     is_certain = platform is not None or is_public(block)

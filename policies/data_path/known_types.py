@@ -232,13 +232,23 @@ COMPONENTS = frozenset(
             "AwsRoles",
             "BedrockAccess",
             "Budgets",
+            "Chat",
             "ClassNamespace",
         ),
         *("ClusterRoles", "DevicePluginConfigs", "EksCluster", "EksNodeGroup", "EmergencyAccesses"),
         *("FargateGateway", "GpuOperator", "GpuPool", "InferenceGateway", "InvocationLogging", "LlmPlatform"),
         *("MigLayouts", "ModelDoor", "ModelServer", "Network", "PrivateEndpoints", "RecordsIdentity"),
-        *("RecordsShare", "Reviews", "SageMakerAccess", "SageMakerEndpoint", "SealingEndpoint", "SiteLink"),
-        *("TaskExecution", "TaskIdentity", "TrustAnchor", "WorkloadIdentity"),
+        *(
+            "RecordsShare",
+            "Reviews",
+            "SageMakerAccess",
+            "SageMakerEndpoint",
+            "SealingEndpoint",
+            "ServingAlarms",
+            "SiteLink",
+        ),
+        *("TaskExecution", "TaskIdentity", "TrustAnchor", "UsageLoader", "Evaluator"),
+        "WorkloadIdentity",
     )
 )
 """Components of Isthmus. None of them is a resource of its own: their children are judged."""

@@ -375,8 +375,8 @@ RULES = (
         supports=(*fw.nist("SC-7"), *fw.pci("1.3.1"), *fw.iso_27001("A.8.22"), *fw.dora("Art. 9(4)(b)")),
         why="A task or load balancer that is open further answers callers that nobody named",
         fix=(
-            "Set the clients' networks in the gateway's `fargate.clients`, and leave the rest to the "
-            "security groups that Isthmus makes"
+            "Set the clients' networks in the gateway's `fargate.clients` and those of a Prometheus in "
+            "`fargate.scrapers`, and leave the rest to the security groups that Isthmus makes"
         ),
         check=_check_fargate,
         applies_to=stack_with("aws:ecs/service:Service"),

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from isthmus.contracts.platform.lookups.evaluator import COMMAND
+from isthmus.contracts.reference import open_webui, sign_on_proxy
 from isthmus.core.ip_addresses import is_within
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.data_path.task_contents import own_tasks, problems_of_task
@@ -24,6 +26,11 @@ _CONTAINERS: dict[str, dict[str, tuple[tuple[str, ...], ...]]] = {
     "translator": {"translator": _EDGE, "aws-identity": (("aws_signing_helper", "serve"),)},
     "resolver": {"resolver": ((),)},
     "reviews": {"reviews": _EDGE},
+    "notifier": {"notifier": _EDGE},
+    "loader": {"loader": _EDGE},
+    "evaluator": {"evaluator": (COMMAND,)},
+    "chat": {"proxy": _EDGE, "chat": (open_webui.START, ())},
+    **{role: {"sign-on": ((),)} for role in sign_on_proxy.ROLES},
     "sealer": {"sealer": _EDGE},
     "model": {
         "vllm": (("vllm", "serve"),),
@@ -52,6 +59,9 @@ _VARIABLES: dict[str, frozenset[str]] = {
         {"AWS_CONFIG_FILE", "AWS_EC2_METADATA_DISABLED", "AWS_EC2_METADATA_SERVICE_ENDPOINT"}
         | {"AWS_SHARED_CREDENTIALS_FILE"}
     ),
+    # Their values are judged by `data-path/chats`.
+    "chat": frozenset(open_webui.variables()),
+    "sign-on": frozenset({"SSL_CERT_FILE"}),
     "aws-identity": frozenset({"HTTPS_PROXY", "NO_PROXY", "SSL_CERT_DIR", "SSL_CERT_FILE"}),
 }
 """Container → its environment variables. Any other may load code, or name a host that gets the data."""

@@ -15,6 +15,7 @@ from isthmus.contracts.platform.lookups.gateways import required_redactions
 from isthmus.contracts.platform.model.platform import Gateway
 from isthmus.contracts.platform.model.screening import PROMPTS_LEAVING_SITE, SECRETS_IN_OUTPUTS
 from isthmus.contracts.reference import handling
+from isthmus.contracts.reference.gateway_routes import other_places
 from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.graph.resources.resources import Resource
 from policies.inputs.declared import tag
@@ -175,8 +176,7 @@ def _located_destinations(
 def _destinations(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each workload with each destination that its requests may go to."""
     for route in list_or_empty(at(config, "routes")):
-        fallbacks = [at(route, "canary"), at(route, "overflow")]
-        for place in [route, *list_or_empty(at(route, "also")), *fallbacks]:
+        for place in (route, *(place for _, place in other_places(partial(at, route)))):
             if isinstance(place, dict):
                 yield str(at(route, "workload")), place
 

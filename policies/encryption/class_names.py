@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.contracts.vocabulary import SENSITIVITIES
+from isthmus.contracts.reference.admission import class_by_namespace
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from isthmus.graph.resources.sites import provider_of
 from policies.inputs.declared import namespace_sensitivities
@@ -44,7 +44,6 @@ _USAGE_KEYS = ("key-usages", "usages")
 """Ends of the annotations of a route, and of the driver's attributes, by what they state."""
 _HEX = re.compile(r"\\([0-9A-Fa-f]{2})")
 """A character of a subject by its hexadecimal number (RFC 4514)."""
-_OWN_NAME = re.compile(rf"isthmus-({'|'.join(SENSITIVITIES)})(-sealer|-reviews)?")
 _KNOWN_NOTES = ("pulumi.com/", "isthmus.dev/", "app.kubernetes.io/")
 """Beginnings of annotations that copy nothing."""
 
@@ -55,19 +54,13 @@ def normalised(name: str) -> str:
 
 
 def _class_of(subject: Subject, namespace: str) -> str:
-    own = _OWN_NAME.fullmatch(namespace)
-    return namespace_sensitivities(subject.graph).get(namespace, "") or (own[1] if own else "")
+    return _class_namespaces(subject).get(namespace, "")
 
 
 def _class_namespaces(subject: Subject) -> dict[str, str]:
     """Class by namespace: those of the graph, and those that every platform may have."""
-    by_name = {
-        f"isthmus-{sensitivity}{suffix}": sensitivity
-        for sensitivity in SENSITIVITIES
-        for suffix in ("", "-sealer", "-reviews")
-    }
     of_graph = {name: value for name, value in namespace_sensitivities(subject.graph).items() if value}
-    return {**by_name, **of_graph}
+    return {**class_by_namespace(), **of_graph}
 
 
 def _covered(name: str, namespaces: Mapping[str, str], domains: frozenset[str]) -> list[tuple[str, str]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
+from isthmus.contracts.reference.gateway_routes import other_places
 from isthmus.graph.resources.resources import Resource
 from policies.encryption.at_rest import BUCKETS, attached
 from policies.inputs.documents import (
@@ -113,6 +115,10 @@ def _allows_old_tls(policy: Any) -> bool:
     )
 
 
+_WITHOUT_CALLERS = (None, "sealer", "notifier", "loader")
+"""Modes of the edge that nobody calls."""
+
+
 def _check_mutual_tls(subject: Subject) -> Iterator[Violation]:
     for resource, key, config in gateway_configurations(subject.graph):
         if config is None:
@@ -120,8 +126,8 @@ def _check_mutual_tls(subject: Subject) -> Iterator[Violation]:
                 f"{key} of {resource.name} is not known before the change is made", resource, "undecided"
             )
             continue
-        if at(config, "mode") in (None, "sealer"):
-            continue  # a sealer has no callers
+        if at(config, "mode") in _WITHOUT_CALLERS:
+            continue
         if at(config, "mode") == "detector":
             # A detector uses no TLS; only its own pod may call it.
             if at(config, "listen.host") not in _LOOPBACK:
@@ -133,8 +139,15 @@ def _check_mutual_tls(subject: Subject) -> Iterator[Violation]:
         sensitivity = at(config, "class")
         if not at(config, "listen.certificate") or not at(config, "listen.key"):
             yield Violation(f"{resource.name} listens without TLS", resource)
+        # Reviewers have tokens, which the desk verifies with each request; `audit/reviews-apart` says who reaches it.
+        if at(config, "desk") and not (
+            at(config, "desk.listen.certificate") and at(config, "desk.listen.key")
+        ):
+            yield Violation(f"{resource.name} has a desk that listens without TLS", resource)
         if at(config, "mode") == "gateway" and sensitivity == "public":
             continue  # TLS is enough for public callers
+        if at(config, "mode") == "chat":
+            continue  # people have tokens, which it verifies with each request; `data-path/chats` says who reaches it
         if not at(config, "listen.client_ca"):
             yield Violation(
                 f"{resource.name} of class {sensitivity} does not require a client certificate", resource
@@ -148,7 +161,7 @@ def _check_mutual_tls(subject: Subject) -> Iterator[Violation]:
 
 def _has_peers(config: Any) -> bool:
     """Whether a service has callers, or routes to other services."""
-    return bool(at(config, "mode") not in (None, "sealer") or at(config, "routes"))
+    return bool(at(config, "mode") not in _WITHOUT_CALLERS or any(_route_destinations(config)))
 
 
 def _check_peers_named(subject: Subject) -> Iterator[Violation]:
@@ -167,21 +180,15 @@ def _check_peers_named(subject: Subject) -> Iterator[Violation]:
 
 def _names_peers(config: Any) -> bool:
     """Whether a service must name its callers, or the servers that it calls."""
-    return bool(at(config, "mode") in ("sidecar", "translator") or at(config, "routes"))
+    return bool(at(config, "mode") in ("sidecar", "translator") or any(_route_destinations(config)))
 
 
 def _route_destinations(config: Any) -> Iterator[tuple[Any, Any]]:
-    """Each route of a gateway with each destination of its requests: itself, canary, overflow, equivalents."""
-    for route in at(config, "routes") or []:
-        also = at(route, "also")
-        alternatives = [at(route, "canary"), at(route, "overflow"), *(also if isinstance(also, list) else [])]
-        yield from (
-            (route, destination)
-            for destination in (
-                route,
-                *(alternative for alternative in alternatives if alternative is not None),
-            )
-        )
+    """Each route of a gateway with each destination of its requests: its own place and the others."""
+    # A notifier's routes are those of notifications, by the names of its targets.
+    for route in [] if at(config, "mode") == "notifier" else at(config, "routes") or []:
+        yield route, route
+        yield from ((route, place) for _, place in other_places(partial(at, route)))
 
 
 def _check_certificates(subject: Subject) -> Iterator[Violation]:

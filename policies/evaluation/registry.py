@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from policies.audit import alarms as audit_alarms
-from policies.audit import aws_sealing, gateway_records
+from policies.audit import aws_sealing, gateway_records, usage_loader
 from policies.audit import reviews as review_rules
 from policies.audit import storage as audit_storage
 from policies.cost import aws_machines
@@ -13,6 +13,7 @@ from policies.cost import limits as limit_rules
 from policies.data_path import account as account_rules
 from policies.data_path import (
     aws_reach,
+    chats,
     entrances,
     known_kinds,
     known_providers,
@@ -33,8 +34,10 @@ from policies.identity import aws_permissions, aws_trust, class_permissions
 from policies.identity import kubernetes as kubernetes_identity
 from policies.network import cluster as cluster_network
 from policies.network import exposure as network_exposure
+from policies.release import candidates as candidate_rules
 from policies.release import change as change_rules
 from policies.release import declared as declared_release
+from policies.release import evaluators
 from policies.release import provenance as release_provenance
 from policies.reliability import availability
 from policies.reliability import serving as serving_reliability
@@ -55,6 +58,7 @@ _DATA_PATHS = (
         pod_contents,
         own_settings,
         entrances,
+        chats,
         aws_reach,
     ),
     resource_options,
@@ -77,6 +81,7 @@ FAMILIES = (
     audit_storage,
     audit_alarms,
     gateway_records,
+    usage_loader,
     aws_sealing,
     review_rules,
     workload_hardening,
@@ -91,6 +96,8 @@ FAMILIES = (
     serving_reliability,
     release_provenance,
     declared_release,
+    candidate_rules,
+    evaluators,
     guardrail_rules,
     foreign_values,
 )

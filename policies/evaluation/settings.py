@@ -23,13 +23,9 @@ def load_settings(root: Path) -> Settings:
     Without the first every rule is on and nothing is silenced; without the second nothing foreign is trusted. Raises
     `InputError` for an unknown setting, rule or kind.
     """
-    file, trust_file = root / FILE, root / trust.FILE
+    file = root / FILE
     settings = parse(yaml_files.load(file), IDS) if file.exists() else Settings()
-    settings = settings.model_copy(update={"plugins": _plugins(root / _PROJECT_FILE)})
-    # The shell empties the file before `isthmus trust propose STACK > trust.yaml` reads it.
-    if not trust_file.exists() or not trust_file.stat().st_size:
-        return settings
-    return settings.model_copy(update={"trust": trust.parse(yaml_files.load(trust_file))})
+    return settings.model_copy(update={"plugins": _plugins(root / _PROJECT_FILE), "trust": trust.read(root)})
 
 
 def _plugins(file: Path) -> list[str]:

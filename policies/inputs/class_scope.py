@@ -7,6 +7,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.reference.admission import class_by_namespace
 from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.graph.network.reachability import CLASS
 from isthmus.graph.resources.resources import Graph, Resource, name_and_namespace
@@ -61,9 +62,8 @@ def class_of_name(namespace: str) -> str:
 
 
 def is_standard_name(namespace: str) -> bool:
-    """Whether a name is one that the components give to a class's namespace, or to its sealer's or reviewers'."""
-    class_ = class_of_name(namespace)
-    return bool(class_) and namespace.removeprefix(f"{_PREFIX}{class_}") in ("", "-sealer", "-reviews")
+    """Whether a name is one that the components give to a namespace of a class or of its parts."""
+    return namespace in class_by_namespace()
 
 
 def has_classified_work(subject: Subject) -> bool:

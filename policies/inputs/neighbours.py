@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from isthmus.contracts.reference import sign_on_proxy
 from policies.inputs.class_scope import class_of, classified_namespaces, has_classified_work
 from policies.inputs.own_workloads import is_own, pods_in_classes
 from policies.inputs.values import at, is_unknown, list_or_empty
@@ -22,7 +23,16 @@ _OPERATORS = {
     "keda": "its controller scales the classes' models",
     "kueue-system": "its controller admits the classes' pods",
 }
-_SECRET_KEYS = ("callers_secret", "certificate_secret", "credentials_secret", "sealer_secret", "secret")
+_SECRET_KEYS = (
+    "callers_secret",
+    "cases_secret",
+    "certificate_secret",
+    "credentials_secret",
+    "sealer_secret",
+    "secret",
+    "signing_secret",
+    "store_secret",
+)
 _HOST_KEYS = ("host", "endpoint", "url", "prometheus_url")
 
 
@@ -194,7 +204,7 @@ def service_names(subject: Subject) -> frozenset[str]:
     names = {
         f"{class_}-{part}"
         for class_ in {*classes.values()} - {""}
-        for part in ("gateway", "translator", "resolver", "sealer", "reviews")
+        for part in ("gateway", "translator", "resolver", "sealer", "reviews", "chat", *sign_on_proxy.ROLES)
     }
     if subject.platform is not None:
         names |= {

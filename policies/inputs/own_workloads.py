@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from isthmus.contracts.platform.lookups.usage import ledger_of
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.graph.resources.resources import name_and_namespace
 from isthmus.graph.workloads.servers import ENDPOINT
@@ -13,7 +14,9 @@ from policies.inputs.pods import Pod, pods
 from policies.inputs.values import is_unknown
 from policies.rules.rule import Subject
 
-_DEPLOYMENT = "kubernetes:apps/v1:Deployment"
+_DEPLOYMENT, _CRON_JOB = "kubernetes:apps/v1:Deployment", "kubernetes:batch/v1:CronJob"
+EVALUATOR = "evaluator"
+"""Role of evaluation jobs. A job has the name of its workload."""
 _GATEWAY_ROLES = ("gateway", "translator", "resolver")
 _PARTS = {
     _DEPLOYMENT: r"",
@@ -29,9 +32,21 @@ def is_stated_workload(platform: Platform, pod: Pod, class_: str) -> bool:
     name, _ = name_and_namespace(pod.resource)
     if pod.resource.type == _DEPLOYMENT and (class_, name) in _stated_names(platform):
         return True
+    if pod.resource.type == _CRON_JOB and pod.role == EVALUATOR and (class_, name) in _stated_jobs(platform):
+        return True
     return any(
         endpoint.class_ == class_ and _is_part(pod, name, endpoint.id) for endpoint in platform.endpoints
     )
+
+
+def _stated_jobs(platform: Platform) -> set[tuple[str, str]]:
+    """Class and name of every evaluation job."""
+    return {
+        (gateway.class_, job.name)
+        for gateway in platform.gateways
+        if gateway.evaluator is not None
+        for job in gateway.evaluator.jobs
+    }
 
 
 def _stated_names(platform: Platform) -> set[tuple[str, str]]:
@@ -41,6 +56,10 @@ def _stated_names(platform: Platform) -> set[tuple[str, str]]:
         roles = [*_GATEWAY_ROLES]
         roles += ["sealer"] if gateway.audit else []
         roles += ["reviews"] if gateway.reviews else []
+        roles += ["reviews-sign-on"] if gateway.desk else []
+        roles += ["notifier"] if gateway.notifier else []
+        roles += ["loader"] if ledger_of(gateway) else []
+        roles += ["chat", "sign-on"] if gateway.chat else []
         names |= {(gateway.class_, f"{gateway.class_}-{role}") for role in roles}
     return names
 
@@ -55,6 +74,8 @@ def _bears_its_own_name(pod: Pod) -> bool:
     name, _ = name_and_namespace(pod.resource)
     if pod.labels.get(ENDPOINT):
         return _is_part(pod, name, str(pod.labels[ENDPOINT]))
+    if pod.role == EVALUATOR:
+        return pod.resource.type == _CRON_JOB
     return bool(pod.role) and pod.resource.type == _DEPLOYMENT and name.endswith(f"-{pod.role}")
 
 

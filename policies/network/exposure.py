@@ -14,6 +14,7 @@ from policies.encryption.at_rest import BUCKETS, attached
 from policies.inputs import operators as stated_operators
 from policies.inputs.aws_reach import is_of_component
 from policies.inputs.class_scope import class_of
+from policies.inputs.gateway_access import is_stated_peer, service_problems, stated_access
 from policies.inputs.links import referenced_resources
 from policies.inputs.own_networks import networks_apart
 from policies.inputs.pods import Pod, pods
@@ -149,7 +150,8 @@ def _check_peers_named(subject: Subject) -> Iterator[Violation]:
                         f"{policy.name} allows {direction} for everybody: a rule names no peers", policy
                     )
                 for peer in rule_peers or []:
-                    if at(peer, "ipBlock.cidr") in _EVERYWHERE:
+                    block = at(peer, "ipBlock.cidr")
+                    if block in _EVERYWHERE and not is_stated_peer(subject, policy, str(block)):
                         yield Violation(f"{policy.name} allows {direction} for every address", policy)
                     selector = at(peer, "namespaceSelector")
                     if isinstance(selector, Mapping) and not any(selector.values()):
@@ -162,9 +164,24 @@ def _check_services_internal(subject: Subject) -> Iterator[Violation]:
         if is_unknown(kind):
             yield Violation(f"spec.type of {service.name} is not known yet", service, "undecided")
         elif kind in ("LoadBalancer", "NodePort"):
-            yield Violation(f"{service.name} can be reached from outside its cluster ({kind})", service)
+            yield from _check_opened_service(subject, service, str(kind))
         if at(service.inputs, "spec.externalIPs"):
             yield Violation(f"{service.name} has external IP addresses", service)
+
+
+def _check_opened_service(subject: Subject, service: Resource, kind: str) -> Iterator[Violation]:
+    """A Service leaves its cluster only as the stated access of a gateway, to ranges of the trust file."""
+    stated = stated_access(subject, service)
+    opened = f"{service.name} can be reached from outside its cluster ({kind})"
+    if stated is None:
+        yield Violation(opened, service)
+        return
+    if has_unknown(at(service.inputs, "spec")) or has_unknown(at(service.inputs, "metadata.annotations")):
+        yield Violation(f"{opened}, and by whom is not known before the change", service, "undecided")
+        return
+    for problem, entry in service_problems(subject, service, *stated):
+        fix = "Have who answers for the class's data add it to trust.yaml" if entry else ""
+        yield Violation(f"{opened}: {problem}", service, entry=entry, fix=fix)
 
 
 def _check_no_public_address(subject: Subject) -> Iterator[Violation]:
@@ -432,7 +449,7 @@ RULES = (
         "high",
         fw.nist("SC-7"),
         "A node port bypasses the class's gateway",
-        "Use type ClusterIP",
+        "Use type ClusterIP, or state the `access` of the class's gateway",
         _check_services_internal,
         ("kubernetes:core/v1:Service",),
     ),

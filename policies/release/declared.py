@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from isthmus.contracts.platform.lookups.serving import claim_of
@@ -15,7 +16,7 @@ from policies.inputs.declared import find_endpoint, has_weights_digest, namespac
 from policies.inputs.documents import gateway_configurations
 from policies.inputs.pods import Pod, command_line, container_undecided, container_violation, pods
 from policies.inputs.selectors import first_of_rows
-from policies.inputs.values import at, is_unknown
+from policies.inputs.values import at, has_unknown, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
 
@@ -230,14 +231,19 @@ def _check_precisions(subject: Subject) -> Iterator[Violation]:
             )
 
 
+def _gateways(subject: Subject) -> Iterator[tuple[Resource, Any]]:
+    """Each gateway's configuration."""
+    for resource, _, config in gateway_configurations(subject.graph):
+        if at(config, "mode") == "gateway":
+            yield resource, config
+
+
 def _stated_routes(subject: Subject) -> Iterator[tuple[Resource, Any, Workload]]:
     """Each route of a gateway for a workload that the platform states."""
     platform = subject.platform
     if platform is None:
         return
-    for resource, _, config in gateway_configurations(subject.graph):
-        if at(config, "mode") != "gateway":
-            continue
+    for resource, config in _gateways(subject):
         workloads = {
             workload.name: workload
             for gateway in platform.gateways
@@ -254,6 +260,53 @@ def _check_routes(subject: Subject) -> Iterator[Violation]:
     endpoints = {endpoint.id: endpoint for endpoint in subject.platform.endpoints} if subject.platform else {}
     for resource, route, workload in _stated_routes(subject):
         yield from _check_route(resource, route, workload, endpoints)
+    yield from _check_releasers(subject)
+
+
+def _check_releasers(subject: Subject) -> Iterator[Violation]:
+    """Who may move releases at each gateway: those whom the platform states, and nobody else."""
+    if subject.platform is None:
+        return
+    for resource, config in _gateways(subject):
+        stated = {
+            key
+            for gateway in subject.platform.gateways
+            if gateway.class_ == at(config, "class") and gateway.site == at(config, "site")
+            for key in gateway.releasers
+        }
+        releasers = at(config, "releasers")
+        if has_unknown(releasers):
+            yield Violation(f"who may release at {resource.name} is not known yet", resource, "undecided")
+        elif others := sorted(set(map(str, list_or_empty(releasers))) - stated):
+            names = ", ".join(key.split(" ", 2)[-1] for key in others)
+            problem = f"{names} may move releases at {resource.name}, but the platform does not state it"
+            yield Violation(problem, resource)
+        yield from _check_freezes(subject.platform, resource, config)
+
+
+def _check_freezes(platform: Platform, resource: Resource, config: Any) -> Iterator[Violation]:
+    """A gateway has each freeze that the platform states for it."""
+    stated = {
+        (freeze.begin, freeze.end)
+        for gateway in platform.gateways
+        if gateway.class_ == at(config, "class") and gateway.site == at(config, "site")
+        for freeze in gateway.release_freezes
+    }
+    freezes = at(config, "release_freezes")
+    if stated and has_unknown(freezes):
+        yield Violation(f"when releases rest at {resource.name} is not known yet", resource, "undecided")
+        return
+    known = {tuple(_time(at(freeze, key)) for key in ("begin", "end")) for freeze in list_or_empty(freezes)}
+    for begin, end in sorted(stated - known):
+        problem = f"{resource.name} lets releases move on from {begin} to {end}, which the platform freezes"
+        yield Violation(problem, resource)
+
+
+def _time(text: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
 
 
 def _check_route(
@@ -261,7 +314,7 @@ def _check_route(
 ) -> Iterator[Violation]:
     answers = {
         name
-        for endpoint_id in (workload.endpoint, *workload.overflow)
+        for endpoint_id in workload.endpoint_and_substitutes
         for name in _model_names(endpoints[endpoint_id], workload)
     }
     yield from _check_answer(resource, workload, at(route, "model"), answers, "answered by")
@@ -283,6 +336,45 @@ def _check_route(
             f"{share} {workload.name}'s requests go to its canary, but {stated_canary.percent:g} % is stated"
         )
         yield Violation(problem, resource, verdict)
+    steps, stated_steps = at(canary, "steps") or [], stated_canary.steps
+    if steps != stated_steps:
+        verdict = "undecided" if has_unknown(steps) else "violated"
+        problem = f"the release of {workload.name} may be moved to {_of_steps(steps)}, but {_of_steps(stated_steps)}"
+        yield Violation(f"{problem} is stated", resource, verdict)
+    copied = at(canary, "shadow_percent")
+    copied = 0 if copied is None else copied
+    if copied != stated_canary.shadow_percent:
+        verdict = "undecided" if is_unknown(copied) else "violated"
+        problem = (
+            f"copies of {copied} % of {workload.name}'s requests go to its canary, but"
+            f" {stated_canary.shadow_percent:g} % is stated"
+        )
+        yield Violation(problem, resource, verdict)
+    yield from _check_judge(resource, workload, at(canary, "judge"))
+    if steps and workload.impact == "high" and at(canary, "two_people") is not True:
+        verdict = "undecided" if is_unknown(at(canary, "two_people")) else "violated"
+        problem = f"one person alone may release {workload.name}, whose answers have high impact"
+        yield Violation(problem, resource, verdict)
+
+
+def _check_judge(resource: Resource, workload: Workload, judge: Any) -> Iterator[Violation]:
+    """Answers are judged by the platform's judge, rubric and limits, which decide about the release."""
+    stated = workload.canary.judge if workload.canary is not None else None
+    fields = None if stated is None else stated.model_dump()
+    if judge == fields:
+        return
+    verdict = "undecided" if has_unknown(judge) else "violated"
+    names = [at(judge, "workload") if judge is not None else None, stated.workload if stated else None]
+    has, states = (str(name or "nobody") for name in names)
+    problem = f"answers of {workload.name}'s release are judged by {has}, but the platform states {states}"
+    if has == states:
+        differing = ", ".join(key for key, value in (fields or {}).items() if at(judge, key) != value)
+        problem = f"the judge of {workload.name}'s release has another {differing} than the platform states"
+    yield Violation(problem, resource, verdict)
+
+
+def _of_steps(steps: Any) -> str:
+    return f"{', '.join(map(str, steps))} %" if isinstance(steps, list) and steps else "no step"
 
 
 def _model_names(endpoint: Endpoint, workload: Workload) -> set[str]:
@@ -349,11 +441,11 @@ RULES = (
     ),
     Rule(
         "release/routes-stated",
-        "Requests are answered by the model, and the canary, that the platform states",
+        "Requests are answered by the model, and the canary and its steps, that the platform states",
         "high",
         (*fw.nist("CM-2", "CM-3"), *fw.iso_27001("A.8.32"), *fw.dora("Art. 9(4)(e)")),
         "A model that nobody released would answer the workload, and only the route shows it",
-        "Route the workload to the platform's endpoint; define a canary and its share there",
+        "Route the workload to the platform's endpoint; define a canary, its share or steps, and releasers there",
         _check_routes,
         applies_to=first_of_rows(_stated_routes),
     ),

@@ -9,6 +9,7 @@ from typing import Any
 from isthmus.contracts.platform.lookups.pools import failure_domain_label
 from isthmus.contracts.platform.lookups.serving import scaled_endpoints
 from isthmus.contracts.platform.model.pools import HOST_LABEL, ZONE_LABEL
+from isthmus.contracts.reference import sign_on_proxy
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.inputs.declared import find_endpoint, has_weights_digest, pod_sensitivity
 from policies.inputs.pods import Pod, container_undecided, container_violation, pods
@@ -88,6 +89,8 @@ def _minimum_replicas(subject: Subject, pod: Pod) -> int:
         return min(
             [gateway.reviews.replicas for gateway in gateways if gateway.reviews is not None], default=1
         )
+    if pod.role in sign_on_proxy.ROLES:
+        return sign_on_proxy.REPLICAS
     return (
         min([gateway.replicas for gateway in gateways], default=1)
         if pod.role in ("gateway", "translator")
@@ -108,7 +111,7 @@ def _pods_to_spread(subject: Subject) -> Iterator[tuple[Pod, tuple[str, ...]]]:
 def _spread_labels(subject: Subject, pod: Pod) -> tuple[str, ...]:
     """Node labels of which one must spread a pod's replicas; empty if nothing requires it."""
     platform, endpoint = subject.platform, find_endpoint(subject, pod.labels)
-    if pod.role in ("gateway", "translator", "resolver", "reviews"):
+    if pod.role in ("gateway", "translator", "resolver", "reviews", *sign_on_proxy.ROLES):
         if platform is None:
             return (ZONE_LABEL,)
         sensitivity = pod_sensitivity(subject.graph, pod)

@@ -11,6 +11,7 @@ from policies.rules.rule import Applicable, Rule, Subject, Violation
 
 _REACH: dict[Kind, str] = {
     "address_ranges": "network policies, security groups or a VPN of classified work would open to it",
+    "access": "whoever is there could connect to the gateway of that class",
     "registries": "its images would be admitted beside the models and their data",
     "charts": "its operator would run on the machines that hold the models",
     "accounts": "whoever administers that account could read what is handed to it",

@@ -115,6 +115,10 @@ def _check_own_account(subject: Subject) -> Iterator[Violation]:
             )
 
 
+_NO_SECRETS = (None, "", "true", "false")
+"""Values of switches whose names sound like secrets."""
+
+
 def _check_no_secret_in_environment(subject: Subject) -> Iterator[Violation]:
     for pod in pods(subject.graph):
         for container in pod.containers:
@@ -123,7 +127,7 @@ def _check_no_secret_in_environment(subject: Subject) -> Iterator[Violation]:
                     yield container_violation(
                         pod, container, f"has a secret in the environment variable {variable.get('name')}"
                     )
-                elif variable.get("value") and _is_secret_name(variable.get("name")):
+                elif variable.get("value") not in _NO_SECRETS and _is_secret_name(variable.get("name")):
                     yield container_violation(
                         pod,
                         container,

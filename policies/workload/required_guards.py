@@ -13,6 +13,7 @@ from typing import Any
 
 from isthmus.contracts.platform.emergency_role import ROLE as BREAK_GLASS
 from isthmus.contracts.platform.emergency_role import binding_policy
+from isthmus.contracts.platform.lookups.access import accesses_at
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.reference.admission import required_policies
 from isthmus.contracts.reference.model_owners import TUNING_POLICY, tuning_policy
@@ -157,7 +158,8 @@ def _required(platform: Platform | None, site: str) -> dict[str, dict[str, Any]]
         for gateway in platform.gateways
         if gateway.router is not None and site in ("", gateway.site)
     }
-    required = required_policies(platform.images.registries, sorted(users), sorted(routed))
+    outside = [access.admitted() for access in accesses_at(platform, site)]
+    required = required_policies(platform.images.registries, sorted(users), sorted(routed), outside)
     if break_glass is not None:
         required[BREAK_GLASS] = binding_policy()
     owners = {

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from isthmus.contracts.reference.admission import reviews_sign_on_namespace
+from isthmus.contracts.reference.gateway_routes import other_places
 from isthmus.core.errors import EnvironmentFault
 from sandbox.local.pods import Objects, Pod
 
 LOOPBACK = "127.0.0.1"
 SEAL_EVERY_S = 3
 """Seconds between two seals: nobody should wait for the 30 of a platform."""
+GATHER_S = 2
+"""Seconds in which notifications become one mail: nobody should wait for a minute."""
+MAIL = "mail-relay"
+"""The mail relay of this machine among the parts with ports."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,8 @@ class Places:
 
     objects: Objects
     port: Callable[[str, str], int]
-    """Port of a pod's listener: (`NAMESPACE/NAME`, `listen`, `health`, `detector` or `model`)."""
+    """Port of a pod's listener: (`NAMESPACE/NAME`, `listen`, `health`, `detector`, `model`, `chat`, `inner`, `desk` or
+    `metrics`)."""
     database_port: int
     aws_url: str
     run: str
@@ -50,21 +58,39 @@ class Places:
 
     def server(self, pod: Pod, url: str) -> str:
         """The address here of a Service. Raises `EnvironmentFault` if no pod serves it."""
-        host = urlsplit(url).hostname or ""
-        name = self.objects.services.get(host.removesuffix(".cluster.local"))
-        if name is None:
+        parts = urlsplit(url)
+        host, services = parts.hostname or "", self.objects.services
+        label = services.get(host.removesuffix(".cluster.local")) or services.get(parts.netloc)
+        if label is None:
             raise EnvironmentFault(
-                f"{pod.label} calls {host}, and no pod of the stack in the sandbox's cluster serves this name",
+                f"{pod.label} calls {host}, and no part of the stack in the sandbox serves this name",
                 where="sandbox serve",
-                fix="Run `isthmus up` on the stack first, so that the cluster has all of its parts",
+                fix="Run `isthmus up` on the stack first, so that the sandbox has all of its parts",
             )
-        namespace = host.split(".")[1]
-        return f"https://{LOOPBACK}:{self.port(f'{namespace}/{name}', 'listen')}"
+        return f"https://{LOOPBACK}:{self.port(label, 'listen')}"
+
+    def desk_url(self, data_class: str) -> str:
+        """Where people open the review desk of a class here: at the proxy of its sign-on."""
+        return f"https://{LOOPBACK}:{self.port(_desk_sign_on(data_class), 'listen')}"
+
+
+def _desk_sign_on(data_class: str) -> str:
+    """Label of the pods at which people sign on to the review desk of a class."""
+    return f"{reviews_sign_on_namespace(data_class)}/{data_class}-reviews-sign-on"
 
 
 def database_name(data_class: str) -> str:
     """One server stands for the databases of all classes, so each has a database of its own there."""
     return f"isthmus_{data_class}"
+
+
+LEDGER = "usage"
+"""The database of the usage ledger. All classes have one here, so that `isthmus usage STACK` reads it at once."""
+
+
+def chat_database_name(data_class: str) -> str:
+    """The database of a class's conversations."""
+    return f"chat_{data_class}"
 
 
 def adapt(
@@ -82,8 +108,11 @@ def adapt(
         "sidecar": adapting.sidecar,
         "translator": adapting.translator,
         "sealer": adapting.sealer,
+        "loader": adapting.loader,
         "reviews": adapting.reviews,
+        "notifier": adapting.notifier,
         "detector": adapting.detector,
+        "chat": adapting.chat,
     }[adapted["mode"]](adapted)
     return adapted, adapting.substitutions
 
@@ -111,7 +140,7 @@ class _Adapting:
             return {key: self.paths(item, f"{where}.{key}" if where else key) for key, item in value.items()}
         if isinstance(value, list):
             return [self.paths(item, where) for item in value]
-        if not isinstance(value, str) or not value.startswith("/"):
+        if not isinstance(value, str) or not value.startswith(("/", "env:")):
             return value
         for path, folder in self.folders.items():
             if value == path or value.startswith(f"{path}/"):
@@ -130,23 +159,26 @@ class _Adapting:
 
     def server(self, place: dict[str, Any], what: str) -> None:
         self.put(place, "url", self.places.server(self.pod, place["url"]), what)
+        if place.get("by_replica"):  # one process stands for all replicas
+            for key in ("by_replica", "replicas"):
+                self.put(place, key, None)
 
-    def database(self, config: dict[str, Any]) -> None:
+    def database(self, config: dict[str, Any], name: str = "") -> None:
+        """`name`: of the database here; empty for that of the class."""
         if (database := config.get("database")) is None:
             return
         self.put(database, "host", LOOPBACK, "database.host")
         self.put(database, "port", self.places.database_port, "database.port")
-        self.put(database, "name", database_name(config["class"]), "database.name")
+        self.put(database, "name", name or database_name(config["class"]), "database.name")
         self.put(database, "ca", None, "database.ca")  # the server on the loopback speaks no TLS
 
     def gateway(self, config: dict[str, Any]) -> None:
         self.database(config)
+        if config.get("access"):
+            self.put(config, "access", None)  # no load balancer runs here
         for route in config["routes"]:
-            named = (("canary", route.get("canary")), ("overflow", route.get("overflow")))
-            others = [*(("also", place) for place in route.get("also") or []), *named]
-            for kind, place in (("route", route), *others):
-                if place is not None:
-                    self.server(place, f"{kind} of {route['workload']}")
+            for kind, place in (("route", route), *other_places(route.get)):
+                self.server(place, f"{kind} of {route['workload']}")
         screening = config.get("screening")
         if screening is not None:
             port = self.places.port(self.pod.label, "detector")
@@ -184,15 +216,75 @@ class _Adapting:
         if config.get("outbound"):
             self.put(config, "outbound", None)
 
+    def chat(self, config: dict[str, Any]) -> None:
+        self.put(config["inner"], "port", self.places.port(self.pod.label, "inner"), "inner.port")
+        self.put(config, "chat", f"http://{LOOPBACK}:{self.places.port(self.pod.label, 'chat')}")
+        self.put(config, "gateway", self.places.server(self.pod, config["gateway"]))
+        database = config["history"]["database"]
+        self.put(database, "host", LOOPBACK, "history.database.host")
+        self.put(database, "port", self.places.database_port, "history.database.port")
+        self.put(database, "name", chat_database_name(config["class"]), "history.database.name")
+        self.put(database, "ca", None, "history.database.ca")
+        self.tokens(config)
+
+    def store(self, store: dict[str, Any]) -> None:
+        """The sandbox's AWS has the seals, in a bucket of this run."""
+        self.put(store, "endpoint", self.places.aws_url, "store.endpoint")
+        self.put(store, "bucket", f"{store['bucket'][:50]}-{self.places.run}", "store.bucket")
+        self.put(store, "ca", None, "store.ca")
+
+    def loader(self, config: dict[str, Any]) -> None:
+        self.database(config, LEDGER)
+        self.store(config["store"])
+        self.put(config, "every_s", SEAL_EVERY_S)
+
     def sealer(self, config: dict[str, Any]) -> None:
-        self.put(config["store"], "endpoint", self.places.aws_url, "store.endpoint")
-        bucket = f"{config['store']['bucket'][:50]}-{self.places.run}"
-        self.put(config["store"], "bucket", bucket, "store.bucket")
-        self.put(config["store"], "ca", None, "store.ca")
+        self.store(config["store"])
+        if "credentials" not in config["store"]:  # in AWS it has an identity, and no keys
+            keys = str(Path(config["signing_key"]).with_name("credentials"))
+            self.put(config["store"], "credentials", keys, "store.credentials")
         self.put(config, "every_s", SEAL_EVERY_S)
 
     def reviews(self, config: dict[str, Any]) -> None:
         self.database(config)
+        if "desk" not in config:
+            return
+        self.tokens(config)
+        if "tokens" not in config:  # without a sign-on nobody opens the desk
+            self.put(config, "desk", None)
+            return
+        desk = config["desk"]
+        self.put(desk["listen"], "host", LOOPBACK, "desk.listen.host")
+        self.put(desk["listen"], "port", self.places.port(self.pod.label, "desk"), "desk.listen.port")
+        self.put(desk, "url", self.places.desk_url(self.pod.data_class), "desk.url")
+
+    def notifier(self, config: dict[str, Any]) -> None:
+        """All targets are mailboxes at the relay of this machine, which writes mails to files."""
+        self.database(config)
+        if self.has_desk():
+            self.put(config, "link", self.places.desk_url(self.pod.data_class))
+        self.put(config, "relay_ca", None)
+        self.put(config, "gather_s", GATHER_S)
+        if "networks" in config:
+            self.put(config, "networks", [*config["networks"], f"{LOOPBACK}/32"])
+        relay = {"relay": LOOPBACK, "port": self.places.port(MAIL, "listen"), "tls": "none"}
+        for target in config["targets"]:
+            where = f"targets.{target['name']}"
+            if "on_call" in target and Path(target["on_call"]).exists():
+                continue
+            before = target.get("mail") or {"sender": "isthmus@sandbox", "to": [f"{target['name']}@sandbox"]}
+            mail = {**relay, "sender": before["sender"], "to": before["to"]}
+            kind = next(key for key in ("service", "on_call", "mail") if key in target)
+            was = before.get("relay") or target.get("service") or "a calendar of the organisation"
+            self.say(f"{where}.{kind}", was, f"the relay of this machine, {LOOPBACK}:{relay['port']}")
+            for key in ("service", "url", "on_call"):
+                target.pop(key, None)
+            target["mail"] = mail
+
+    def has_desk(self) -> bool:
+        """Whether people can open the review desk of the pod's class here."""
+        label = _desk_sign_on(self.pod.data_class)
+        return bool(self.places.issuer) and any(pod.label == label for pod in self.places.objects.pods)
 
     def detector(self, config: dict[str, Any]) -> None:
         rules = config.get("rules") or {}

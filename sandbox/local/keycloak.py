@@ -85,9 +85,14 @@ def _fetch(folder: Path) -> Path:
     return archive
 
 
-def realm(groups: Iterable[str]) -> tuple[dict[str, Any], list[SignOnPerson]]:
-    """The realm with all of these groups, and its people. A group that nobody has gets a person of its own name."""
+def realm(groups: Iterable[str], clients: Iterable[str] = ()) -> tuple[dict[str, Any], list[SignOnPerson]]:
+    """The realm with all of these groups, and its people. A group that nobody has gets a person of its own name.
+
+    `clients`: applications at which people sign on. Those that the realm lacks are made like its first one.
+    """
     made = copy.deepcopy(json.loads(REALM.read_text("utf-8")))
+    first, names = made["clients"][0], {client["clientId"] for client in made["clients"]}
+    made["clients"] += [{**copy.deepcopy(first), "clientId": name} for name in sorted(set(clients) - names)]
     known = {group["name"] for group in made["groups"]}
     for group in sorted(set(groups) - known):
         made["groups"].append({"name": group})

@@ -10,6 +10,9 @@ import argparse
 import signal
 import threading
 
+MOST_TOKENS = 512
+"""Tokens of an answer at most: a model this small sometimes does not find an end, and would write for minutes."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="An OpenAI-compatible server of a small language model.")
@@ -25,6 +28,7 @@ def main() -> None:
     settings.port = options.port
     settings.n_ctx = 8192
     settings.n_parallel = 4
+    settings.n_predict = MOST_TOKENS
     settings.cpuparams.n_threads = 2
     settings.endpoint_metrics = True
     server = xllamacpp.Server(settings)

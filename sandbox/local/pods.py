@@ -9,9 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from isthmus.contracts.reference import sign_on_proxy
 from isthmus.core.kubernetes_client import KubeClient
 
-ROLES = ("gateway", "translator", "sealer", "reviews", "model")
+ROLES = (
+    *("gateway", "translator", "sealer", "loader", "reviews", "notifier", "model", "chat"),
+    *sign_on_proxy.ROLES,
+)
 """Values of the label `isthmus.dev/role` whose pods run here."""
 PART_OF, ROLE, CLASS, NAME = (
     "app.kubernetes.io/part-of",
@@ -48,6 +52,10 @@ class Program:
     name: str
     command: tuple[str, ...]
     mounts: tuple[Mount, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Its variables with values."""
+    variables: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Variables whose content the edge takes as a file (`env:NAME`): volume and name of the file here."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,10 @@ class Pod:
     data_class: str
     programs: tuple[Program, ...]
     volumes: Mapping[str, Volume]
+    identity: str = "a certificate of Roles Anywhere"
+    """By what it is known to AWS, if it calls AWS."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels of the pod; none of a task on Fargate."""
 
     @property
     def label(self) -> str:
@@ -70,13 +82,13 @@ class Pod:
 
 @dataclass(frozen=True)
 class Objects:
-    """What one cluster has of a stack."""
+    """What one cluster has of a stack, or one gateway on Fargate."""
 
     pods: Sequence[Pod]
     files: Mapping[tuple[str, str], Mapping[str, str]]
     """Content of ConfigMaps by namespace and name."""
     services: Mapping[str, str]
-    """`NAME.NAMESPACE.svc` → name of the pods that it leads to."""
+    """`NAME.NAMESPACE.svc`, or `HOST:PORT` of a load balancer → `NAMESPACE/NAME` of the pod that it leads to."""
     certificates: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
     """DNS names by namespace and Secret."""
     shares: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -96,7 +108,7 @@ def read_objects(client: KubeClient, site: str) -> Objects:
             for item in client.items("/api/v1/configmaps")
         },
         services={
-            f"{item['metadata']['name']}.{item['metadata']['namespace']}.svc": name
+            f"{item['metadata']['name']}.{item['metadata']['namespace']}.svc": f"{item['metadata']['namespace']}/{name}"
             for item in client.items("/api/v1/services")
             if (name := (item["spec"].get("selector") or {}).get(NAME))
         },
@@ -128,6 +140,7 @@ def _pods(client: KubeClient, site: str) -> Iterator[Pod]:
             data_class=labels[CLASS],
             programs=tuple(_program(container) for container in containers),
             volumes={volume["name"]: _volume(volume) for volume in spec.get("volumes") or []},
+            labels=labels,
         )
 
 
@@ -139,6 +152,11 @@ def _program(container: Mapping[str, Any]) -> Program:
             Mount(mount["mountPath"], mount["name"], mount.get("subPath") or "")
             for mount in container.get("volumeMounts") or []
         ),
+        environment={
+            variable["name"]: str(variable["value"])
+            for variable in container.get("env") or []
+            if "value" in variable
+        },
     )
 
 

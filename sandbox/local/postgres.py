@@ -98,13 +98,17 @@ class Postgres:
                 )
             time.sleep(0.05)
 
-    def make_databases(self, databases: Sequence[str], users: Mapping[str, str]) -> None:
-        """Create databases, and users with their passwords."""
+    def make_databases(
+        self, databases: Sequence[str], users: Mapping[str, str], owned: Mapping[str, str] | None = None
+    ) -> None:
+        """Create databases, and users with their passwords. `owned`: owners of further databases by name."""
         import asyncio
 
-        asyncio.run(self._make(databases, users))
+        asyncio.run(self._make(databases, users, owned or {}))
 
-    async def _make(self, databases: Sequence[str], users: Mapping[str, str]) -> None:
+    async def _make(
+        self, databases: Sequence[str], users: Mapping[str, str], owned: Mapping[str, str]
+    ) -> None:
         import asyncpg
 
         connection = await asyncpg.connect(
@@ -115,6 +119,8 @@ class Postgres:
                 await connection.execute(f"CREATE ROLE \"{user}\" LOGIN PASSWORD '{password}'")
             for database in databases:
                 await connection.execute(f'CREATE DATABASE "{database}"')
+            for database, owner in owned.items():
+                await connection.execute(f'CREATE DATABASE "{database}" OWNER "{owner}"')
         finally:
             await connection.close()
 

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from isthmus.contracts.reference import sign_on_proxy
 from sandbox.local.authority import Authority
 from sandbox.local.pods import Objects, Pod
 
@@ -16,7 +17,13 @@ AWS_CREDENTIALS = (
     "[default]\naws_access_key_id = sandbox\naws_secret_access_key = sandbox\n"  # gitleaks:allow
 )
 """The sandbox's AWS takes any key; this one belongs to its default account."""
-DATABASE_USERS = ("gateway", "reviews")
+DATABASE_USERS = ("gateway", "reviews", "notifier")
+SENIORS = ("reviewer-two", "reviewer-three")
+"""Reviewers who also decide what was escalated, and stop workloads. Each has a user of the databases."""
+LEDGER_USERS = ("usage", "usage_readers")
+"""Users of the usage ledger: its loaders, and readers of its sums."""
+CHAT_USER = "chat"
+"""Owns the databases of conversations."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,7 @@ class ClassKeys:
     site: str
     wrapping: str
     salt: str
+    transit: str
 
 
 @dataclass
@@ -36,7 +44,9 @@ class Secrets:
 
     authority: Authority
     passwords: Mapping[str, str] = field(
-        default_factory=lambda: {user: secrets.token_urlsafe(24) for user in DATABASE_USERS}
+        default_factory=lambda: {
+            user: secrets.token_urlsafe(24) for user in (*DATABASE_USERS, *LEDGER_USERS, *SENIORS, CHAT_USER)
+        }
     )
     """Passwords of the database's users."""
     _keys: dict[tuple[str, str], ClassKeys] = field(default_factory=dict)
@@ -46,16 +56,29 @@ class Secrets:
         if names := objects.certificates.get((pod.namespace, pod.volumes[volume].source)):
             certificate, key = self.authority.issue(names)
             return {"tls.crt": certificate, "tls.key": key, "ca.crt": self.authority.text}
+        if pod.role == "chat":
+            session = secrets.token_urlsafe(32)
+            return {
+                "ca.crt": self.authority.text,
+                "password": self.passwords[CHAT_USER],
+                "session.key": session,
+            }
+        if pod.role in sign_on_proxy.ROLES:
+            return {"client-secret": secrets.token_urlsafe(24), "cookie-secret": secrets.token_hex(16)}
         keys = self._keys_of(pod.site, pod.data_class)
-        user = "reviews" if pod.role == "reviews" else "gateway"
+        user = pod.role if pod.role in DATABASE_USERS else "gateway"
         # A Secret holds what its pod's file names. More in the folder does no harm here.
         files = {"ca.crt": self.authority.text}
         if pod.role == "sealer":
             return {**files, "sealer.key.pem": keys.sealer_private, "credentials": AWS_CREDENTIALS}
+        if pod.role == "loader":
+            access = {"password": self.passwords[LEDGER_USERS[0]], "credentials": AWS_CREDENTIALS}
+            return {**files, **access, "sealer.pem": keys.sealer_public}
         return {
             **files,
             "password": self.passwords[user],
             "salt": keys.salt,
+            "transit": keys.transit,
             "sealer.pem": keys.sealer_public,
             "site.key": keys.site,
             "wrapping.key": keys.wrapping,
@@ -82,6 +105,4 @@ def _new_keys() -> ClassKeys:
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    return ClassKeys(
-        private.decode(), public.decode(), secrets.token_hex(32), secrets.token_hex(32), secrets.token_hex(32)
-    )
+    return ClassKeys(private.decode(), public.decode(), *(secrets.token_hex(32) for _ in range(4)))

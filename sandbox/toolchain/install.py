@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from isthmus.core.errors import InputError
-from sandbox.toolchain import cache, gobuild, scripts
+from sandbox.toolchain import cache, debian, gobuild, scripts
 from sandbox.toolchain import lookup as tool_lookup
 from sandbox.toolchain.lookup import ToolStatus
 from sandbox.toolchain.progress import Progress
@@ -27,7 +27,7 @@ def install(
     Args:
         source: `auto` uses programs on PATH and in the cache, and builds the others from Go modules. `build` does
             the same but ignores programs on PATH. `download` downloads official releases.
-        tools: names of tools or programs. Default: the tools with `wanted`.
+        tools: names of tools, Debian packages or programs. Default: the tools with `wanted`.
         progress: receives the progress.
 
     Raises:
@@ -38,6 +38,12 @@ def install(
     if source not in SOURCES:
         raise InputError(f"the source `{source}` is unknown", fix=f"Choose one of {', '.join(SOURCES)}")
     progress = progress or Progress()
+    packages = [
+        package for package in debian.PACKAGES if {package.name, *package.programs} & {*(tools or ())}
+    ]
+    for package in packages:
+        package.install()
+        tools = [name for name in tools or () if name not in (package.name, *package.programs)]
     selected = _select_tools(tools)
     if source == "download":
         from sandbox.toolchain import download
@@ -56,7 +62,9 @@ def _select_tools(names: Sequence[str] | None) -> list[Tool]:
     try:
         selected = {find_tool(name) for name in names}
     except KeyError as error:
-        tool_names = ", ".join(tool.name for tool in TOOLS)
+        tool_names = ", ".join(
+            [*(tool.name for tool in TOOLS), *(package.name for package in debian.PACKAGES)]
+        )
         raise InputError(
             f"the tool `{error.args[0]}` is unknown",
             fix=f"Choose among {tool_names}, or name one of their programs",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sandbox.toolchain import cache
+from sandbox.toolchain import cache, debian
 from sandbox.toolchain.table import TOOLS, VERSION_ARGUMENTS, Tool, tool_of
 
 Source = Literal["official", "downloaded", "built", "missing"]
@@ -90,8 +90,22 @@ def path_entries() -> list[Path]:
 
 
 def status() -> list[ToolStatus]:
-    """Return the status of every program of the table. Official programs are run to get their version."""
-    return [_status(tool, name) for tool in TOOLS for name in tool.programs]
+    """Return the status of every program of the table and of Debian packages. Official programs are run to get their
+    version.
+    """
+    return [
+        *(_status(tool, name) for tool in TOOLS for name in tool.programs),
+        *(_package_status(package, name) for package in debian.PACKAGES for name in package.programs),
+    ]
+
+
+def _package_status(package: debian.DebianPackage, name: str) -> ToolStatus:
+    path = package.program(name)
+    source: Source = "missing"
+    if path is not None:
+        source = "downloaded" if path.is_relative_to(package.folder) else "official"
+    version = package.version if source == "downloaded" else None
+    return ToolStatus(name, source, version, path, package.purpose, wanted=False)
 
 
 def _status(tool: Tool, name: str) -> ToolStatus:

@@ -20,6 +20,8 @@ REGISTRY = "3.1.2"
 SIGNING_HELPER = "1.4.0"
 """The newest version that the module proxy serves."""
 VEGETA = "12.13.0"
+OAUTH2_PROXY = "7.15.6"
+ALERTMANAGER_VERSION = "0.28.1"
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,39 @@ GENERATOR = Tool(
     wanted=False,
 )
 
-TOOLS = (ENGINE, CLUSTER, PROVIDER, HOST, YAML_HOST, HELPER, REGISTRY_SERVER, GENERATOR)
+SIGN_ON_PROXY = Tool(
+    name="sign-on-proxy",
+    version=OAUTH2_PROXY,
+    programs=("oauth2-proxy",),
+    purpose="where people sign on to a chat; `isthmus sandbox serve` installs it",
+    package="github.com/oauth2-proxy/oauth2-proxy/v7",
+    link=f"-X github.com/oauth2-proxy/oauth2-proxy/v7/pkg/version.VERSION=v{OAUTH2_PROXY}",
+    typical_s=48,
+    wanted=False,
+)
+
+ALERTMANAGER = Tool(
+    name="alertmanager",
+    version=ALERTMANAGER_VERSION,
+    programs=("alertmanager",),
+    purpose="gives alerts to people; `isthmus sandbox serve --metrics` and tests of alerts need it",
+    package="github.com/prometheus/alertmanager/cmd/alertmanager",
+    typical_s=35,
+    wanted=False,
+)
+
+TOOLS = (
+    ENGINE,
+    CLUSTER,
+    PROVIDER,
+    HOST,
+    YAML_HOST,
+    HELPER,
+    REGISTRY_SERVER,
+    GENERATOR,
+    SIGN_ON_PROXY,
+    ALERTMANAGER,
+)
 """In build order: ENGINE and CLUSTER first, since they fail early, then PROVIDER, which shares packages with both."""
 
 VERSION_ARGUMENTS = {

@@ -111,8 +111,7 @@ def test_a_shared_endpoint_is_large_enough_for_its_mixture_and_breaks_where_that
     fit = fits.fit_model("Qwen/Qwen3-14B", "h100-sxm-80gb", "bf16", endpoint.tensor_parallel or 1, 16384, ())
     assert isinstance(fit, fits.Fit)
     loads = [
-        workload_demand.rate
-        / fits.goodput(fit, workload_demand, workload_demand.ttft_ms, workload_demand.tpot_ms)
+        workload_demand.rate / fits.goodput(fit, workload_demand, workload_demand.goals)
         for workload_demand in map(demand.of_workload, requirements.workloads)
     ]
     assert (endpoint.replicas or 0) / sum(loads) > 1.25 * simulated

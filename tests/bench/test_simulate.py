@@ -170,14 +170,16 @@ def test_a_preempted_request_still_gets_all_its_tokens() -> None:
 
 def test_every_block_is_freed() -> None:
     stream = Stream("long", 2, 2, 100, 300, 100, 300)
-    engine = simulate._Replica(STEPS, 60, 8, 512)
+    engine = simulate.Engine(STEPS, 60, 8, 512)
     arrivals = simulate._arrivals(stream, 0, 1)
     for number, (now, _, prompt, output) in zip(range(400), arrivals, strict=False):
         engine.advance(now)
         output_tokens = min(output, 480)
         prompt_tokens = min(prompt, 480)
         engine.add(
-            simulate._Request(number, 0, now, prompt_tokens, output_tokens, cached=0, target=prompt_tokens),
+            simulate.EngineRequest(
+                number, 0, now, prompt_tokens, output_tokens, cached=0, target=prompt_tokens
+            ),
             now,
         )
     engine.advance(1e9)
@@ -200,9 +202,9 @@ def test_a_longer_context_makes_a_step_longer() -> None:
 
 
 def test_short_prompts_share_a_step_and_a_long_one_is_cut() -> None:
-    engine = simulate._Replica(STEPS, 100_000, 256, 1024)
+    engine = simulate.Engine(STEPS, 100_000, 256, 1024)
     for number, prompt in enumerate((100, 100, 2000)):
-        engine.add(simulate._Request(number, 0, 0.0, prompt, 2, cached=0, target=prompt), 0.0)
+        engine.add(simulate.EngineRequest(number, 0, 0.0, prompt, 2, cached=0, target=prompt), 0.0)
     # The first came alone; then its token, and 1,023 of the others' 2,100; then the second's, and the rest.
     engine.advance(1e9)
     first, second, third = sorted(engine.ended, key=lambda request: request.number)

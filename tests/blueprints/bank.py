@@ -36,6 +36,20 @@ def overrides() -> dict[str, Any]:
     return yaml_files.load(STACKS / f"Pulumi.{STACK}.yaml").data["config"]["isthmus:overrides"]
 
 
+def without_teams(overrides: dict[str, Any]) -> dict[str, Any]:
+    """The overrides with an amount for the workload, not for its team: no gateway counts it, and it needs no price."""
+    budgets = [*overrides["budgets"], {"name": "policy-assistant", "monthly_usd": 4000}]
+    return {key: value for key, value in overrides.items() if key != "teams"} | {"budgets": budgets}
+
+
+def remove_pages(gateways: list[dict[str, Any]]) -> None:
+    """Remove the chats and desks, where people sign on, and the notifiers, which lead to a desk."""
+    for gateway in gateways:
+        gateway.pop("chat", None)
+        for part in ("desk", "notifier"):
+            (gateway.get("reviews") or {}).pop(part, None)
+
+
 def write(folder: Path, requirements: dict[str, Any], plan: dict[str, Any], *, sealed: bool = True) -> None:
     """A stack's two files; `sealed`: the plan names the digest of these requirements."""
     if sealed:

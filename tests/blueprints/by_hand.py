@@ -52,7 +52,7 @@ def overrides() -> dict[str, Any]:
         }
         for name, model in models.items()
     ]
-    return {**laying.merge(bank.overrides(), {}), "endpoints": weights}
+    return {**laying.merge(bank.without_teams(bank.overrides()), {}), "endpoints": weights}
 
 
 def write(folder: Path) -> None:

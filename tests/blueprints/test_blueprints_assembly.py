@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from isthmus.blueprints import missing_values
+from isthmus.contracts.platform.lookups.usage import named_workloads
 from isthmus.core.errors import InputError, Refused
 from tests.blueprints import by_hand
 from tests.blueprints.bank import (
@@ -114,6 +116,12 @@ def test_certificate_secrets_replace_an_issuer():
         gateway["certificate_secret"] = "own"
         if "reviews" in gateway:
             gateway["reviews"]["certificate_secret"] = "own"
+            for part in (
+                "desk",
+                "domains",
+                "notifier",
+            ):  # a desk's sign-on has certificates of the issuer only
+                gateway["reviews"].pop(part, None)
     for endpoint in overrides_given["endpoints"]:
         endpoint["certificate_secret"] = "own"
     assert assembled(overrides_given).issuer is None
@@ -149,6 +157,22 @@ def test_an_override_cannot_lower_the_impact_that_requires_review():
                 {"name": "confidential-fra1", "workloads": [{"name": "kyc-extraction", "impact": "low"}]}
             ]
         )
+
+
+def test_an_override_removes_an_interface_but_cannot_add_one(tmp_path: Path):
+    added = {"name": "kyc-extraction", "interfaces": ["completions"]}
+    with pytest.raises(
+        Refused, match="the list of interfaces is completions here and responses in the requirements"
+    ):
+        platform(gateways=[{"name": "confidential-fra1", "workloads": [added]}])
+    data = requirements_data()
+    next(w for w in data["workloads"] if w["name"] == "kyc-extraction")["interfaces"] = ["completions"]
+    write(tmp_path, data, plan_data())
+    for change, expected in (({}, ["completions"]), ({"interfaces": []}, [])):
+        changed = {"name": "confidential-fra1", "workloads": [{"name": "kyc-extraction", **change}]}
+        merged = platform(tmp_path, gateways=[changed])
+        served = [workload for gateway in merged.gateways for workload in gateway.workloads]
+        assert [w.interfaces for w in served if w.name == "kyc-extraction"] == [expected]
 
 
 def test_an_override_cannot_move_a_site_to_another_jurisdiction():
@@ -189,6 +213,27 @@ def test_additional_redactions_of_the_organisation_are_applied(tmp_path: Path):
     }
     with pytest.raises(Refused, match="the requirements redact prompts-leaving-site of class public"):
         platform(tmp_path, gateways=[{**public, "redacted": []}])
+
+
+def test_an_organisation_that_names_nobody_in_the_usage_is_followed(tmp_path: Path):
+    data = requirements_data()
+    data["handling"] = {"confidential": {"usage_by_person": False}}
+    write(tmp_path, data, plan_data())
+    stated = {
+        "host": "usage.fra1.bank.example",
+        "address": "10.40.0.31",
+        "secret": "usage",
+        "store_secret": "records-reader",
+    }
+    names = ("confidential-fra1", "internal-fra1")
+    gateways: list[dict[str, Any]] = [{"name": name, "usage": {"ledger": stated}} for name in names]
+    named = {
+        gateway.class_: named_workloads(gateway) for gateway in platform(tmp_path, gateways=gateways).gateways
+    }
+    assert (named["confidential"], named["internal"]) == ([], ["policy-assistant"])
+    gateways[0]["usage"]["by_person"] = True
+    with pytest.raises(Refused, match="the requirements name nobody in the usage of class confidential"):
+        platform(tmp_path, gateways=gateways)
 
 
 def test_an_override_that_drops_a_workload_is_refused():

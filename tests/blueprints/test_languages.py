@@ -20,6 +20,8 @@ from isthmus.core import yaml_files
 from isthmus.planning import planner
 from sandbox import sample_settings
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -22,6 +22,7 @@ from tests.blueprints.bank import (
     plan_data,
     platform,
     requirements_data,
+    without_teams,
     write,
 )
 
@@ -54,16 +55,25 @@ def test_impact_and_review_come_from_the_requirements_and_cause_answers_to_be_he
 
 
 @pytest.mark.parametrize(
-    ("review", "message"),
+    ("given", "message"),
     [
-        ({"domain": "onboarding", "below_confidence": 0.1, "sample_rate": 0.02}, "below_confidence: 0.1"),
-        ({"sample_rate": 0.0}, "sample_rate: 0.0"),
-        ({"domain": "nobody"}, "domain: nobody"),
+        (
+            workload(review={"domain": "onboarding", "below_confidence": 0.1, "sample_rate": 0.02}),
+            "below_confidence: 0.1",
+        ),
+        (workload(review={"sample_rate": 0.0}), "sample_rate: 0.0"),
+        (
+            override_of(
+                "restricted-fra1",
+                workloads=[{"name": "transaction-narratives", "review": {"domain": "nobody"}}],
+            ),
+            "domain: nobody",
+        ),
     ],
 )
-def test_an_override_cannot_change_review_settings(review: dict[str, Any], message: str) -> None:
+def test_an_override_cannot_change_review_settings(given: dict[str, Any], message: str) -> None:
     with pytest.raises(Refused, match=f"the review is .*{message}.* in the requirements"):
-        platform(**workload(review=review))
+        platform(**given)
 
 
 def test_an_override_that_removes_reviews_is_refused() -> None:
@@ -89,7 +99,7 @@ def test_a_gateway_holds_only_answers_that_need_review(tmp_path: Path) -> None:
     (assistant,) = [workload for workload in data["workloads"] if workload["name"] == "policy-assistant"]
     assistant.pop("review")
     write(tmp_path, data, plan_data())
-    overrides_given = overrides()
+    overrides_given = without_teams(overrides())
     (internal,) = [gateway for gateway in overrides_given["gateways"] if gateway["name"] == "internal-fra1"]
     del internal["reviews"], internal["database"]
     assembled_platform = assembled(overrides_given, tmp_path)

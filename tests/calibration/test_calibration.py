@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.intervals import wilson
 from isthmus.calibration import beta, calibration
-from isthmus.calibration.intervals import tail, upper, wilson
+from isthmus.calibration.intervals import tail, upper
 from isthmus.calibration.judged_answers import Answer
 from isthmus.core.errors import InputError, Refused
 from tests.calibration.simulating import AS_OF, judged

@@ -108,7 +108,8 @@ def test_unreachable_registries_leave_the_lock_unchanged(isthmus: Isthmus, proje
         "images", "bank-dev", "--resolve", "--registry", "http://127.0.0.1:1", "--project", project
     )
     assert (result.code, result.out) == (3, "")
-    assert "not resolved: vllm, credential_helper, resolver, cert-manager, gpu-operator, kueue" in result.err
+    missing = "vllm, credential_helper, resolver, chat, sign_on, cert-manager, gpu-operator, kueue"
+    assert f"not resolved: {missing}" in result.err
     assert (project / images_lock.FILE).read_bytes() == before
 
 

@@ -113,7 +113,10 @@ def test_a_closed_registry_with_tokens_gets_the_credentials_at_its_token_server(
 def locked(mirror: str) -> dict[str, str]:
     """What the bank's stack takes from the lock, pushed to the mirror: name → digest."""
     lock = images_lock.load(Path(__file__).parents[2] / images_lock.FILE)
-    places = {name: lock.images[name].upstream for name in ("vllm", "credential_helper", "resolver")}
+    places = {
+        name: lock.images[name].upstream
+        for name in ("vllm", "credential_helper", "resolver", "chat", "sign_on")
+    }
     places |= {
         name: lock.charts[name].in_mirror(name, mirror) for name in ("cert-manager", "gpu-operator", "kueue")
     }
@@ -133,7 +136,7 @@ def test_resolve_fills_the_lock_from_a_mirror_and_lists_images_by_digest(
     assert lock.images["edge"].digest is None, "the overrides give it: nobody asked"
     again = isthmus(*arguments, "--resolve", "--registry", f"http://{mirror}")
     assert again.code == 0
-    assert again.err.count(" still sha256:") == 6
+    assert again.err.count(" still sha256:") == 8
     assert images_lock.load(project / images_lock.FILE) == lock
 
 
@@ -172,7 +175,8 @@ def test_resolve_uses_the_credentials_that_docker_login_stored(
     (tmp_path / "docker" / "config.json").write_text(json.dumps({"auths": {with_passwords: {"auth": auth}}}))
     refused = isthmus(*arguments, DOCKER_CONFIG=str(tmp_path / "none"))
     assert refused.code == 3
-    assert "not resolved: vllm, credential_helper, resolver, cert-manager, gpu-operator, kueue" in refused.err
+    missing = "vllm, credential_helper, resolver, chat, sign_on, cert-manager, gpu-operator, kueue"
+    assert f"not resolved: {missing}" in refused.err
     result = isthmus(*arguments, DOCKER_CONFIG=str(tmp_path / "docker"))
     assert result.code == 0, result.err
     assert auth not in result.err + result.out

@@ -90,8 +90,9 @@ def test_init_refuses_what_render_would_refuse_and_writes_nothing(isthmus, proje
     file.write_text(text.replace(", bgp_asn: 65010", "").replace("vpn_peer_ip: 198.51.100.10, ", ""))
     result = isthmus("init", "fresh", "--requirements", file, "--project", project, *AS_OF)
     assert result.code == 2
-    assert f"{file}:75 sites[fra1].network.bgp_asn: " in result.err
-    assert f"{file}:75 sites[fra1].network.vpn_peer_ip: " in result.err
+    line = next(n for n, text in enumerate(file.read_text().splitlines(), 1) if "    network: {" in text)
+    assert f"{file}:{line} sites[fra1].network.bgp_asn: " in result.err
+    assert f"{file}:{line} sites[fra1].network.vpn_peer_ip: " in result.err
     assert not list((project / "stacks").glob("*fresh*"))
 
 

@@ -96,6 +96,17 @@ def cloud() -> dict[str, Any]:
     }
 
 
+def used_by_people() -> dict[str, Any]:
+    """The same platform, whose workload people use by tokens of a sign-on."""
+    data = cloud()
+    data["gateways"][0]["fargate"]["sign_on_secret"] = secret("sign-on")
+    data["people"] = {
+        "sign_on": {"issuer": "https://sso.insurer.example", "through": ["chat.insurer.example"]},
+        "users": [{"name": "clerks", "groups": ["clerks"], "workloads": ["claims"]}],
+    }
+    return data
+
+
 def gateway_args(**changes: Any) -> dict[str, Any]:
     """Arguments of the component alone."""
     model = {

@@ -62,3 +62,10 @@ def gateway_mounts(folder: Path, authority: Authority, keys: dict[str, str]) -> 
     share = {"/var/lib/isthmus/audit": folder / "share"}
     secrets = {"/etc/isthmus/callers": folder / "callers", "/etc/isthmus/audit": folder / "keys"}
     return Given({**share, **secrets}, {**share, "/etc/isthmus/sealer": folder / "sealer"}, public)
+
+
+def send_to(place: dict[str, Any], url: str) -> None:
+    """Let a place of a gateway's configuration lead to one process of this machine."""
+    place["url"] = url
+    for key in ("by_replica", "replicas"):
+        place.pop(key, None)

@@ -29,3 +29,19 @@ def test_a_budget_of_a_workload_does_not_deny_an_identity_that_others_use_too() 
     data = bank()
     data["gateways"][2]["workloads"].append({"name": "second", "endpoint": "internal-haiku"})
     assert denied(data, "policy-assistant") == []
+
+
+def test_a_teams_budget_counts_its_workloads_and_tells_its_owner() -> None:
+    data = bank()
+    data["budgets"] = []
+    for gateway in data["gateways"]:
+        for workload in gateway["workloads"]:
+            if workload["name"] in ("policy-assistant", "campaign-copy"):
+                workload["team"] = "hr"
+    data["teams"] = [{"name": "hr", "budget": {"usd_per_month": 900, "notify": ["hr@bank.example"]}}]
+    platform = Platform.model_validate(data)
+    arguments: Any = budgets_args(platform, platform.site("frankfurt"), {})
+    (settings,) = arguments["budgets"]
+    assert (settings["name"], settings["scope"], settings["of"]) == ("team-hr", "team", "hr")
+    assert settings["workloads"] == ["policy-assistant", "campaign-copy"]
+    assert (settings["monthly_usd"], settings["notify"]) == (900, ["hr@bank.example"])

@@ -60,6 +60,26 @@ def test_a_budget_counts_what_bears_its_tag(engine: Engine, scope: str, subject:
     assert budget["accountId"] == ACCOUNT
 
 
+TEAM = {"scope": "team", "of": "hr", "name": "team-hr", "workloads": ["policy-assistant", "letters"]}
+
+
+def test_a_teams_budget_counts_all_its_workloads_and_tells_its_owner(engine: Engine) -> None:
+    budgets(engine, {**TEAM, "notify": ["hr@bank.example"]})
+    budget = engine.only("Budget").inputs
+    values = ["user:isthmus.dev/workload$policy-assistant", "user:isthmus.dev/workload$letters"]
+    assert budget["costFilters"] == [{"name": "TagKeyValue", "values": values}]
+    assert budget["tags"] == {"owner": "llm", "isthmus.dev/team": "hr"}
+    for alert in budget["notifications"]:
+        assert alert["subscriberEmailAddresses"] == ["hr@bank.example"]
+    assert engine.only("CostAllocationTag").inputs["tagKey"] == "isthmus.dev/workload"
+
+
+@pytest.mark.parametrize("wrong", [{"workloads": []}, {"scope": "class"}])
+def test_a_teams_budget_and_no_other_lists_workloads(engine: Engine, wrong: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="a team's budget counts its workloads, and no other budget does"):
+        budgets(engine, {**TEAM, **wrong})
+
+
 def test_alerts_are_of_actual_spend_and_one_of_forecast_spend(engine: Engine) -> None:
     budgets(engine, {})
     alerts = engine.only("Budget").inputs["notifications"]
@@ -293,7 +313,7 @@ def test_an_account_that_is_named_takes_the_place_of_the_providers(engine: Engin
         ({"monthly_usd": float("nan")}, "budget of nan USD"),
         ({"monthly_usd": 0.001}, "budget of 0.001 USD"),
         ({"monthly_usd": 1e16}, "too large"),
-        ({"scope": "team"}, "'team' is not known"),
+        ({"scope": "person"}, "'person' is not known"),
         ({"action": "stop"}, "'stop' is not known"),
         ({"action": "deny"}, "needs a role"),
         ({"alert_pct": [80, 80]}, "80, 80 %"),
@@ -330,7 +350,8 @@ def test_an_amount_of_unusual_spend_that_is_none_is_refused(engine: Engine, usd:
 @given(st.floats(min_value=0.01, max_value=1e9), st.sampled_from(sorted(TAG_KEYS)))
 def test_any_amount_is_given_to_the_cent(usd: float, scope: str) -> None:
     engine = Engine()
-    budgets(engine, {"monthly_usd": usd, "scope": scope})
+    workloads = {"workloads": ["claims"]} if scope == "team" else {}
+    budgets(engine, {"monthly_usd": usd, "scope": scope, **workloads})
     text = engine.only("Budget").inputs["limitAmount"]
     assert abs(float(text) - usd) <= 0.0051
     assert "e" not in text.lower()

@@ -48,6 +48,64 @@ def test_the_gateways_file_names_the_canary_and_its_share_and_the_edge_reads_it(
     assert read.routes[0].canary.server_name == host
 
 
+def test_the_gateways_file_names_the_release_of_the_canary(engine: Engine) -> None:
+    engine.deploy(InferenceGateway, "g", args(canary={**CANARY, "release": "chat-v2"}))
+    (route,) = config(engine)["routes"]
+    assert route["canary"]["release"] == "chat-v2"
+
+
+RELEASER = "ssh-ed25519 " + "a" * 68 + " ann"
+DATABASE = {
+    **{"host": "pg.fra1.bank.example", "address": "10.20.0.9", "port": 5432},
+    **{"name": "isthmus", "user": "gateway"},
+}
+STEPS = {**CANARY, "percent": 0.0, "release": "chat-v2", "steps": [1.0, 100.0]}
+
+
+def test_the_gateways_file_names_the_steps_and_who_may_move_the_release(
+    engine: Engine, tmp_path: Any
+) -> None:
+    arguments = {
+        **args(canary=STEPS),
+        "database": DATABASE,
+        "releasers": [RELEASER],
+        "site_cidrs": ["10.20.0.0/16"],
+    }
+    engine.deploy(InferenceGateway, "g", arguments)
+    read: Any = read_by_the_edge(config(engine), tmp_path)
+    assert (read.routes[0].canary.steps, read.releasers) == ([1, 100], [RELEASER])
+
+
+def test_without_database_or_people_who_may_the_steps_are_refused(engine: Engine) -> None:
+    with pytest.raises(InputError, match="database is needed for the steps"):
+        engine.deploy(InferenceGateway, "g", args(canary=STEPS))
+    with pytest.raises(InputError, match="releasers is needed for the steps"):
+        engine.deploy(
+            InferenceGateway,
+            "h",
+            {**args(canary=STEPS), "database": DATABASE, "site_cidrs": ["10.20.0.0/16"]},
+        )
+
+
+def test_the_gateways_file_names_the_share_of_the_shadow(engine: Engine) -> None:
+    canary = {**CANARY, "release": "chat-v2", "shadow_percent": 10.0}
+    arguments = {**args(canary=canary), "database": DATABASE, "site_cidrs": ["10.20.0.0/16"]}
+    engine.deploy(InferenceGateway, "g", arguments)
+    (route,) = config(engine)["routes"]
+    assert (route["canary"]["percent"], route["canary"]["shadow_percent"]) == (1.0, 10.0)
+
+
+def test_the_gateways_file_names_who_judges_answers(engine: Engine) -> None:
+    judge = {"workload": "checks", "rubric": "It names the policy.", "percent": 10.0, "per_day": 1000}
+    canary = {**CANARY, "release": "chat-v2", "judge": judge}
+    arguments = {**args(canary=canary), "database": DATABASE, "site_cidrs": ["10.20.0.0/16"]}
+    checks = {"workload": "checks", "endpoint": "confidential-judge", "model": "bank/judge"}
+    arguments["routes"] = [*arguments["routes"], checks]
+    engine.deploy(InferenceGateway, "g", arguments)
+    (route, _) = config(engine)["routes"]
+    assert route["canary"]["judge"] == judge
+
+
 def test_the_gateway_may_reach_both_and_nothing_else(engine: Engine) -> None:
     engine.deploy(InferenceGateway, "g", args(canary=CANARY))
     policies = {policy.name for policy in engine.all("NetworkPolicy")}

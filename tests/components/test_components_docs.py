@@ -70,7 +70,7 @@ def test_each_singleton_knows_all_modes(schema: dict[str, Any], mode: str) -> No
             *((token, resource["inputProperties"]) for token, resource in schema["resources"].items()),
             *((token, definition["properties"]) for token, definition in schema["types"].items()),
         ]
-        if "mode" in properties
+        if "mode" in properties and not token.endswith(":GatewayRoute")  # interactive or batch work
     }
     assert set(modes) == {
         *(

@@ -21,6 +21,7 @@ from components.aws.network.network import NetworkArgs
 from components.aws.records.cloud_trail import TrailSettings
 from components.aws.records.trail import AuditTrailArgs
 from components.aws.sagemaker import arguments as sagemaker_arguments
+from components.chat.service import ChatArgs
 from components.cluster.certificates import CertificateIssuer
 from components.gateway.callers import GatewayAllowance, GatewayDatabase, GatewayTeam
 from components.gateway.confidence import GatewayCalibration, GatewayReview
@@ -55,6 +56,7 @@ from components.serving.arguments import (
     ModelWeightStore,
 )
 from isthmus.contracts.platform.model import callers as platform_callers
+from isthmus.contracts.platform.model import chat as platform_chat
 from isthmus.contracts.platform.model import costs_and_traces
 from isthmus.contracts.platform.model import platform as platform_model
 from isthmus.contracts.platform.model import pools as platform_pools
@@ -72,14 +74,16 @@ RENAMED = {"class_": "sensitivity"}
 """`class` is no name in Python; in the contract it is an alias."""
 
 ELSEWHERE: dict[type, set[str]] = {
+    # With the tokens that it verifies, in `sign_on` of the gateway's arguments.
+    platform_fargate.Fargate: {"sign_on_secret"},
     # The site is which provider a component gets; the pool gives product and failure domains.
     platform_model.Endpoint: {
         *("site", "target", "gpus"),
         *("region", "inference_profile", "destination_regions", "sagemaker"),
         # They decide in which queue its pods wait, and before whom.
         *("team", "priority"),
-        # What accounts charge is its gateway's to know.
-        "cost",
+        # What accounts charge, and how many requests are sent at once, is its gateway's to know.
+        *("cost", "concurrency"),
     },
     # What a machine has, the planner and the rules on endpoints count with.
     platform_model.Pool: {
@@ -94,7 +98,13 @@ ELSEWHERE: dict[type, set[str]] = {
         *("runs_on", "fargate"),
         # Its screening takes it with the rest.
         "redacted",
+        # Components of their own.
+        *("chat", "usage", "evaluator"),
+        # In `scaling`, with where KEDA reads the metrics.
+        *("max_replicas", "metrics_authentication"),
     },
+    # What lets it answer people is for the policies to judge.
+    platform_serving.Canary: {"evaluation", "shadow_by_token"},
     # Who bears it and what bounds it is WorkloadIdentity's; its guardrail is a part of its own, below.
     platform_model.Identity: {
         *(
@@ -119,10 +129,12 @@ ELSEWHERE: dict[type, set[str]] = {
         "calibrations",
         "reviewed_by",
     },
-    # Its keys and hours are the gateway's, as whom it asks the database is a part of that.
+    # Its keys, hours and cases are the gateway's, as whom it asks the database is a part of that.
     platform_reviews.GatewayReviews: {
-        *("user", "decide_h", "escalated_h", "keep_days", "gateway_keys_volume"),
+        *("user", "decide_h", "escalated_h", "keep_days", "gateway_keys_volume", "cases"),
     },
+    # Whether it is another chat, and how long its class keeps conversations, the site works out.
+    platform_chat.GatewayChat: {"image"},
     # Where it was read.
     platform_reviews.Calibration: {"file"},
     # They are the sealer's, in a namespace of its own.
@@ -149,6 +161,13 @@ ELSEWHERE: dict[type, set[str]] = {
     platform_eks.NodeGroup: {"zones", "min_nodes", "max_nodes"},
 }
 """Fields of the contract that the component does not take, since others decide them."""
+
+WORKED_OUT = (
+    # Looked for before a component is made; the contract refuses a cluster of ours without a version.
+    *("weights", "chart", "version", "text"),
+    # A chat's client and days follow from its sign-on and its class; its `image` is that of its proxy.
+    *("client", "history_days", "image"),
+)
 
 PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (GpuPoolArgs, platform_model.Pool),
@@ -188,6 +207,7 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (ScreeningTopic, platform_screening.ScreeningTopic),
     (ScreeningGuard, platform_screening.ScreeningGuard),
     (ReviewsArgs, platform_reviews.GatewayReviews),
+    (ChatArgs, platform_chat.GatewayChat),
     (GatewayReviewer, platform_reviews.Reviewer),
     (GatewayReview, requirements_workloads.Review),
     (GatewayCalibration, platform_reviews.Calibration),
@@ -274,8 +294,7 @@ def test_the_contract_has_the_required_fields_of_the_component(
     back = {value: key for key, value in RENAMED.items()}
     for argument in arguments.__required_keys__:
         info = contract.model_fields.get(back.get(str(argument), str(argument)))
-        if info is not None and argument not in ("weights", "chart", "version", "text"):
-            # Looked for before a component is made; the contract refuses a cluster of ours without a version.
+        if info is not None and argument not in WORKED_OUT:
             assert info.is_required() or info.default is not None, f"{arguments.__name__}.{argument}"
 
 

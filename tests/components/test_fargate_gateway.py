@@ -140,6 +140,36 @@ def test_only_named_networks_reach_the_edge_and_only_the_edge_its_translator(eng
     }
 
 
+def test_scrapers_reach_the_health_ports_and_nothing_else(engine: Engine):
+    deploy(engine)
+    without = rules(engine, "Ingress")
+    engine.made.clear()
+    deploy(engine, fargate=settings(scrapers=["10.70.4.0/24", "10.71.0.0/16"]))
+    edge, translator = (f"gw-{part}-group-id" for part in TASKS)
+    assert rules(engine, "Ingress") - without == {
+        (edge, "10.70.4.0/24", 9090),
+        (translator, "10.70.4.0/24", 9091),
+        (edge, "10.71.0.0/16", 9090),
+        (translator, "10.71.0.0/16", 9091),
+    }
+    for task, port in (("edge", 9090), ("translator", 9091)):
+        assert edge_config(engine, task)["health"]["port"] == port
+
+
+@pytest.mark.parametrize(
+    ("scraper", "message"),
+    [
+        ("0.0.0.0/0", "'0.0.0.0/0' is not a private network"),
+        ("52.29.1.0/24", "'52.29.1.0/24' is not a private network"),
+        ("10.70.4.9/24", "is not an IPv4 network"),
+    ],
+)
+def test_a_scraper_that_is_no_private_network_is_refused(engine: Engine, scraper: str, message: str):
+    with pytest.raises(InputError, match=message) as error:
+        deploy(engine, fargate=settings(scrapers=[scraper]))
+    assert error.value.where == "gateways.internal-frankfurt.fargate.scrapers.0"
+
+
 def test_the_only_ways_out_are_the_private_endpoints_and_the_next_hop(engine: Engine):
     deploy(engine)
     door, edge, translator = (f"gw-{part}-group-id" for part in ("door", *TASKS))
@@ -173,6 +203,29 @@ def test_a_failed_deployment_is_rolled_back_while_old_tasks_serve(engine: Engine
         assert settings["enableExecuteCommand"] is False
     front = engine.only("Service", "gw-edge-service")
     assert "gw-translator-service" in front.depends_on
+
+
+def test_aws_adds_tasks_by_their_cpu_up_to_the_maximum(engine: Engine):
+    deploy(engine, replicas=3, max_replicas=8)
+    for task in TASKS:
+        (target,) = [made.inputs for made in engine.all("Target") if made.name == f"gw-{task}-tasks"]
+        assert (target["minCapacity"], target["maxCapacity"]) == (3, 8)
+        assert target["scalableDimension"] == "ecs:service:DesiredCount"
+        assert target["resourceId"].startswith("service/")
+        assert target["resourceId"].endswith(
+            f"/{engine.only('Service', f'gw-{task}-service').inputs['name']}"
+        )
+        (policy,) = [made.inputs for made in engine.all("Policy") if made.name == f"gw-{task}-load"]
+        tracking = policy["targetTrackingScalingPolicyConfiguration"]
+        assert tracking["targetValue"] == 70
+        assert tracking["predefinedMetricSpecification"] == {
+            "predefinedMetricType": "ECSServiceAverageCPUUtilization"
+        }
+
+
+def test_without_a_maximum_nothing_scales_the_tasks(engine: Engine):
+    deploy(engine, replicas=3)
+    assert not engine.all("Target")
 
 
 def test_one_zone_is_refused(engine: Engine):

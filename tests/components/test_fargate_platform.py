@@ -12,7 +12,7 @@ from pulumi_aws import Provider
 from components import LlmPlatform
 from isthmus.contracts.platform.checked import CheckedPlatform
 from tests.components.conftest import Engine
-from tests.components.fargate import HOST, cloud
+from tests.components.fargate import HOST, cloud, secret, used_by_people
 
 NAME = "insurer-frankfurt-internal-gateway"
 
@@ -84,6 +84,25 @@ def test_each_private_endpoint_lets_in_the_role_that_needs_it(built: Engine):
         for statement in statements(built, service)
         if identity in principals(statement)
     ]
+
+
+def test_people_come_by_token_and_only_the_edges_task_gets_the_keys_of_their_sign_on(engine: Engine):
+    platform, arn = CheckedPlatform.model_validate(used_by_people()), secret("sign-on")
+
+    def program() -> Any:
+        return LlmPlatform("insurer", platform, {"frankfurt": Provider("frankfurt", region="eu-central-1")})
+
+    engine.run(program)
+    taken = {}
+    for task in ("edge", "sealer", "translator"):
+        made = engine.only("TaskDefinition", f"{NAME}-{task}-task").inputs["containerDefinitions"]
+        (box,) = json.loads(made)
+        taken[task] = [entry["name"] for entry in box["secrets"] if entry["valueFrom"] == arn]
+        variables = {entry["name"]: entry["value"] for entry in box["environment"]}
+        assert ("env:EDGE_SIGN_ON_KEYS" in variables["EDGE_CONFIG"]) == (task == "edge")
+    assert taken == {"edge": ["EDGE_SIGN_ON_KEYS"], "sealer": [], "translator": []}
+    allowed = [entry for entry in statements(engine, "secretsmanager") if arn in entry["Resource"]]
+    assert [principals(entry) for entry in allowed] == [[f"arn:aws:iam/role:::{NAME}-tasks-edge-start-role"]]
 
 
 def test_the_endpoints_let_the_tasks_networks_in(built: Engine):
@@ -158,6 +177,27 @@ def test_the_sealer_is_one_unreachable_task_with_its_own_role_and_secret(built: 
     assert targets == {"sealer-out-endpoints": 443, "sealer-out-s3": 443, "sealer-out-share": 2049}
     edge = built.only("Service", f"{NAME}-edge-service")
     assert f"{NAME}-sealer-service" in edge.depends_on, "the edge serves nothing until somebody seals"
+
+
+def test_the_platforms_scrapers_reach_the_health_port_of_each_task(engine: Engine):
+    data = cloud()
+    data["gateways"][0]["fargate"]["scrapers"] = ["10.70.4.0/24"]
+    platform = CheckedPlatform.model_validate(data)
+
+    def program() -> Any:
+        return LlmPlatform("insurer", platform, {"frankfurt": Provider("frankfurt", region="eu-central-1")})
+
+    engine.run(program)
+    opened = {
+        rule.inputs["securityGroupId"]: (rule.inputs["fromPort"], rule.inputs["toPort"])
+        for rule in engine.all("SecurityGroupIngressRule")
+        if rule.inputs.get("cidrIpv4") == "10.70.4.0/24"
+    }
+    assert opened == {
+        f"{NAME}-edge-group-id": (9090, 9090),
+        f"{NAME}-translator-group-id": (9091, 9091),
+        f"{NAME}-sealer-group-id": (9090, 9090),
+    }
 
 
 def test_s3s_endpoint_lets_the_sealer_in_to_its_prefix_and_nobody_else_to_the_store(built: Engine):

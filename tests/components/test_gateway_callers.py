@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -13,10 +14,17 @@ from components.serving.scaling_mapping import place_args
 from edge.config import check as read_by_the_edge
 from isthmus.contracts.platform.model.platform import Endpoint, Platform
 from isthmus.contracts.platform.model.pools import Pool
-from isthmus.core.errors import Refused
+from isthmus.contracts.platform.model.sites import Monitoring
+from isthmus.core.errors import InputError, Refused
+from isthmus.graph.resources.resources import Graph
+from policies.data_path.own_settings import RULES
+from policies.rules.rule import Subject
 from tests.components.conftest import Engine, build
 from tests.components.platforms import DIGEST, REGISTRY
+from tests.policies.cases_inside import namespace_of_class
+from tests.policies.making import resource_of
 
+(RULE,) = RULES
 COST = {"usd_per_gpu_hour": 1.4}
 DATABASE = {"host": "callers.db.bank.example", "address": "10.40.7.7"}
 
@@ -33,7 +41,10 @@ def counted(engine: Engine, platform: dict[str, Any]) -> Engine:
     gateway |= {"database": DATABASE, "teams": [{"name": "risk", "allowance": {"requests_per_minute": 600}}]}
     gateway["workloads"][0] |= {
         **{"team": "risk", "clients": ["app.payments.svc"]},
-        "allowance": {"tokens_per_month": 10**9},
+        "allowance": {"tokens_per_month": 10**9, "parallel_requests": 40},
+        "people": {"requests_per_minute": 30},
+        **{"weight": 3, "mode": "batch"},
+        "interfaces": ["completions", "batches"],
     }
     build(engine, platform)
     return engine
@@ -48,10 +59,33 @@ def test_the_gateway_file_holds_the_caller_settings_and_the_edge_reads_it(
     assert str(read.database.ca) == "/etc/isthmus/callers/ca.crt"
     (workload,) = read.workloads
     assert (workload.team, workload.clients) == ("risk", ["app.payments.svc"])
-    assert workload.allowance.tokens_per_month == 10**9
+    assert (workload.allowance.tokens_per_month, workload.allowance.parallel_requests) == (10**9, 40)
+    assert (workload.people.requests_per_minute, workload.weight, workload.mode) == (30, 3, "batch")
     assert read.teams[0].allowance.requests_per_minute == 600
     confidential = read_config(counted, "isthmus-fra1-confidential-gateway-config", tmp_path)
     assert (confidential.database, confidential.workloads) == (None, [])
+    assert [config.routes[0].interfaces for config in (read, confidential)] == [
+        ["completions", "batches"],
+        [],
+    ]
+    assert str(read.file_store.key) == "/etc/isthmus/callers/transit"
+    assert confidential.file_store is None
+
+
+def test_a_team_is_limited_by_its_budget_beside_its_other_limits(
+    engine: Engine, platform: dict[str, Any], tmp_path: Any
+) -> None:
+    gateway = platform["gateways"][0]
+    gateway |= {"database": DATABASE, "teams": [{"name": "risk", "allowance": {"requests_per_minute": 600}}]}
+    gateway["workloads"][0]["team"] = "risk"
+    platform["teams"] = [{"name": "risk", "budget": {"usd_per_month": 2500}}]
+    for endpoint in platform["endpoints"]:
+        if endpoint["class"] == gateway["class"]:
+            endpoint["cost"] = COST
+    build(engine, platform)
+    read = read_config(engine, "isthmus-fra1-restricted-gateway-config", tmp_path)
+    (team,) = read.teams
+    assert (team.allowance.usd_per_month, team.allowance.requests_per_minute) == (2500, 600)
 
 
 def test_gateway_pods_reach_the_database_by_its_address(counted: Engine) -> None:
@@ -64,6 +98,60 @@ def test_gateway_pods_reach_the_database_by_its_address(counted: Engine) -> None
     pods = counted.pods()
     (pod,) = [pod for name, pod in pods.items() if name.endswith("restricted-gateway")]
     assert {"ip": "10.40.7.7", "hostnames": [DATABASE["host"]]} in pod["hostAliases"]
+
+
+def test_a_model_server_lets_lines_of_batches_wait(counted: Engine) -> None:
+    policies = {
+        name: [argument for argument in pod["containers"][0]["args"] if "scheduling-policy" in argument]
+        for name, pod in counted.pods().items()
+        if pod["containers"][0]["name"] == "vllm"
+    }
+    with_batches = [name for name, flags in policies.items() if flags == ["--scheduling-policy=priority"]]
+    assert len(policies) > len(with_batches) == 1
+    assert "restricted" in with_batches[0]
+
+
+def test_stored_requests_that_the_platform_does_not_state_are_reported(
+    counted: Engine, platform: dict[str, Any]
+) -> None:
+    name = "isthmus-fra1-restricted-gateway-config"
+    settings = YAML(typ="safe").load(counted.only("ConfigMap", name).inputs["data"]["config.yaml"])
+
+    def messages(**changes: Any) -> list[str]:
+        inputs = {
+            **counted.only("ConfigMap", name).inputs,
+            "data": {"config.yaml": json.dumps({**settings, **changes})},
+        }
+        space = namespace_of_class("restricted", "isthmus-restricted")
+        graph = Graph([space, resource_of("kubernetes:core/v1:ConfigMap", name, inputs)])
+        return [
+            violation.message for violation in RULE.check(Subject(graph, Platform.model_validate(platform)))
+        ]
+
+    assert messages() == []
+    routes = [{**route, "interfaces": ["completions", "idempotency"]} for route in settings["routes"]]
+    (kept,) = messages(routes=routes)
+    assert "keeps requests and answers of" in kept
+    assert "for idempotency, which the platform does not state" in kept
+    (key,) = messages(file_store={"key": "/tmp/key"})
+    assert "takes file_store.key from /tmp/key, which no volume of Isthmus holds" in key
+
+
+def test_a_gateway_without_a_database_serves_no_batches(engine: Engine) -> None:
+    route = {
+        "workload": "w",
+        "endpoint": "m",
+        "model": "x",
+        "cluster_ip": "10.96.0.7",
+        "interfaces": ["batches"],
+    }
+    args: dict[str, Any] = {
+        **{"sensitivity": "restricted", "site": "fra1", "image": f"{REGISTRY}edge@{DIGEST}"},
+        **{"routes": [route], "callers_secret": "callers", "issuer": {"name": "bank"}},
+        "monitoring_namespace": "monitoring",
+    }
+    with pytest.raises(InputError, match="the interface batches of 'w' needs a database"):
+        engine.deploy(InferenceGateway, "g", args)
 
 
 def test_a_restricted_gateway_alone_takes_no_database_outside_the_site(engine: Engine) -> None:
@@ -85,16 +173,20 @@ def test_accounting_knows_the_hardware_and_cost_of_each_place(
     gateway["workloads"][0] |= {"allowance": {"usd_per_month": 500.0}}
     platform["endpoints"][1]["cost"] = {"usd_per_gpu_hour": 1.4}
     tokens = {"prompt": 1.1, "completion": 5.5}
-    platform["endpoints"][2]["cost"] = {"usd_per_million_tokens": tokens}
+    platform["endpoints"][2]["cost"] = {
+        "usd_per_million_tokens": tokens,
+        "source": "a list",
+        "as_of": "2026-11-02",
+    }
     build(engine, platform)
     read = read_config(engine, "isthmus-fra1-confidential-gateway-config", tmp_path)
     (route,) = read.routes
     assert (route.target, route.model_digest) == ("onprem-vllm", DIGEST)
-    assert (route.gpus, route.usd_per_gpu_hour) == (6, 1.4)
+    assert (route.gpus, route.replicas, route.usd_per_gpu_hour) == (1, 1, 1.4), "GPUs of one replica"
     assert read.workloads[0].allowance.usd_per_month == 500
     (cloud,) = read_config(engine, "isthmus-fra1-internal-gateway-config", tmp_path).routes
     assert (cloud.target, cloud.gpus, cloud.model_digest) == ("bedrock", None, None)
-    assert cloud.usd_per_million_tokens.model_dump() == tokens
+    assert cloud.usd_per_million_tokens.model_dump(exclude_none=True) == tokens
 
 
 def test_accounting_counts_the_whole_gpus_of_slices_and_shares(
@@ -103,7 +195,12 @@ def test_accounting_counts_the_whole_gpus_of_slices_and_shares(
     shared = {**platform["pools"][1], "sharing": None}
     shared.pop("sharing")
     shared["time_slicing"] = {"class": "confidential", "replicas": 4, "nodes": [shared["node_names"][0]]}
-    model_construct = Platform.model_construct(pools=[Pool.model_validate(shared)])
+    model_construct = Platform.model_construct(
+        pools=[Pool.model_validate(shared)],
+        gateways=[],
+        scaling=[],
+        monitoring=Monitoring(namespace="monitoring"),
+    )
     sliced = {"id": "s", "class": "confidential", "site": "fra1", "target": "onprem-vllm", "model": "m"}
     endpoint = Endpoint.model_validate(
         {**sliced, "pool": shared["name"], "gpus": 6, "time_sliced": True, "cost": COST}
@@ -113,7 +210,12 @@ def test_accounting_counts_the_whole_gpus_of_slices_and_shares(
     assert told_of == {**stands, "usd_per_gpu_hour": 1.4, "gpus": 1.5}
     free = endpoint.model_copy(update={"cost": None})
     assert place_args(model_construct, free, digests=False) == stands, "replicas roll no gateway"
-    cut = Platform.model_construct(pools=[Pool.model_validate(platform["pools"][0])])
+    cut = Platform.model_construct(
+        pools=[Pool.model_validate(platform["pools"][0])],
+        gateways=[],
+        scaling=[],
+        monitoring=Monitoring(namespace="monitoring"),
+    )
     of_h100 = {"pool": "fra1-h100-sxm-80gb", "gpus": 7, "mig_profile": "1g.10gb", "cost": COST}
     assert place_args(cut, Endpoint.model_validate({**sliced, **of_h100}), digests=False)["gpus"] == 1
 

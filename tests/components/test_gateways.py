@@ -171,7 +171,9 @@ def test_a_gateway_that_scales_leaves_its_copies_to_the_autoscaler_and_has_the_q
     build(engine, platform)
     (gateway,) = [gateway for gateway in platform["gateways"] if gateway["class"] == "internal"]
     before = engine.only("ResourceQuota", "isthmus-fra1-internal-quota").spec["hard"]
-    gateway |= {"replicas": 3, "max_replicas": 8, "cpu": "1500m", "memory": "2Gi"}
+    gateway |= {"replicas": 3, "max_replicas": 8, "cpu": "500m", "memory": "2Gi"}
+    gateway |= {"metrics_authentication": "prometheus"}
+    platform["monitoring"] |= {"prometheus_url": "http://prometheus.monitoring:9090"}
     scaled = Engine()
     build(scaled, platform)
     for part in ("gateway", "translator"):
@@ -182,14 +184,22 @@ def test_a_gateway_that_scales_leaves_its_copies_to_the_autoscaler_and_has_the_q
         ]
         assert "replicas" not in server.spec, "each `up` would set back what the autoscaler chose"
         (scaler,) = [
-            horizontal_pod_autoscaler
-            for horizontal_pod_autoscaler in scaled.all("HorizontalPodAutoscaler")
-            if horizontal_pod_autoscaler.meta["name"] == f"internal-{part}"
+            scaled_object
+            for scaled_object in scaled.all("ScaledObject")
+            if scaled_object.meta["name"] == f"internal-{part}"
         ]
-        assert (scaler.spec["minReplicas"], scaler.spec["maxReplicas"]) == (3, 8)
+        assert (scaler.spec["minReplicaCount"], scaler.spec["maxReplicaCount"]) == (3, 8)
         assert scaler.spec["scaleTargetRef"]["name"] == f"internal-{part}"
+        (trigger,) = scaler.spec["triggers"]
+        container, threshold = {"gateway": ("edge", "0.35"), "translator": ("translator", "0.7")}[part]
+        assert trigger["metadata"]["query"] == (
+            "sum(rate(process_cpu_seconds_total"
+            f'{{job="isthmus-internal/internal-{part}",container="{container}"}}[2m]))'
+        )
+        assert trigger["metadata"]["threshold"] == threshold, "70 % of the CPU that a replica has"
+        assert trigger["authenticationRef"] == {"name": "prometheus"}
     (box,) = scaled.pods()["internal-gateway"]["containers"]
-    assert box["resources"]["limits"] == {"cpu": "1500m", "memory": "2Gi"}
+    assert box["resources"]["limits"] == {"cpu": "500m", "memory": "2Gi"}
     after = scaled.only("ResourceQuota", "isthmus-fra1-internal-quota").spec["hard"]
     assert int(after["pods"]) - int(before["pods"]) == 2 * 2 * (8 - 2), (
         "gateway and translator, doubled for a roll"
@@ -199,7 +209,7 @@ def test_a_gateway_that_scales_leaves_its_copies_to_the_autoscaler_and_has_the_q
 def test_without_a_maximum_nothing_scales_a_gateway(engine: Engine) -> None:
     deploy(engine, replicas=4)
     assert engine.only("Deployment").spec["replicas"] == 4
-    assert not engine.all("HorizontalPodAutoscaler")
+    assert not engine.all("ScaledObject")
 
 
 def test_a_bundle_of_cas_is_believed_beside_the_secrets_own(engine: Engine, tmp_path: Path) -> None:

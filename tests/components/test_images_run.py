@@ -22,7 +22,7 @@ from filelock import FileLock
 
 from scripts import edge_image
 from tests.components.conftest import Engine
-from tests.components.rendered import gateway_mounts, read_config, shown
+from tests.components.rendered import gateway_mounts, read_config, send_to, shown
 from tests.edge.certificates import Authority
 from tests.edge.conftest import bearer
 from tests.edge.fake_model import FakeModel
@@ -173,7 +173,7 @@ def test_rendered_pods_run_from_the_built_images(built: Engine, images: dict[str
 
     try:
         sidecar = start("sidecar", "edge", behind, [])
-        front["routes"][0]["url"] = f"https://127.0.0.1:{sidecar.port}"
+        send_to(front["routes"][0], f"https://127.0.0.1:{sidecar.port}")
         gateway = start("gateway", "edge", front, [])
         start("detector", "detector", looking, empty_mounts(gateway_pod, "detector"))
         for process in running:

@@ -110,7 +110,7 @@ def test_gateways_wait_for_the_taints_of_gpu_machines(built: Engine) -> None:
             )
 
 
-def test_adding_a_replica_changes_only_the_deployment_and_the_quota(
+def test_adding_a_replica_changes_only_the_deployment_the_quota_and_the_alerts(
     engine: Engine, platform: dict[str, Any], built: Engine
 ) -> None:
     # A table and its association bear one name, so do a topic's key and the rule that watches the trail's.
@@ -122,7 +122,11 @@ def test_adding_a_replica_changes_only_the_deployment_and_the_quota(
         for resource in engine.made
         if resource.inputs != before.get((resource.type, resource.name))
     }
-    assert changed == {"isthmus-confidential-llama-8b-server", "isthmus-fra1-confidential-quota"}
+    assert changed == {
+        "isthmus-confidential-llama-8b-server",
+        "isthmus-fra1-confidential-quota",
+        "isthmus-fra1-confidential-rules",
+    }
     assert len(engine.made) == len(before)
 
 

@@ -44,6 +44,12 @@ def test_vllm_listens_only_on_the_loopback(engine: Engine) -> None:
     assert ports == {8443, 9090}, "only the sidecar faces the network"
 
 
+def test_a_text_model_tells_the_gateway_how_much_of_a_prompt_was_cached(engine: Engine) -> None:
+    assert "--enable-prompt-tokens-details" in deploy(engine)["containers"][0]["args"]
+    other = deploy(Engine(), task="embedding")["containers"][0]["args"]
+    assert "--enable-prompt-tokens-details" not in other
+
+
 def test_the_sidecar_lets_its_class_gateway_in_and_no_one_else(engine: Engine) -> None:
     deploy(engine)
     config = YAML(typ="safe").load(engine.only("ConfigMap").inputs["data"]["config.yaml"])

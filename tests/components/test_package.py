@@ -10,6 +10,8 @@ import pytest
 import components
 from scripts import component_reference
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(components.__file__).resolve().parent.parent
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.components.conftest import Engine
 
+pytestmark = pytest.mark.whole
+
 ALLOWED_VOLUMES = {
     "configMap",
     "csi",
@@ -182,7 +184,8 @@ def test_selectors_match_the_pods_they_mean(bank: Engine) -> None:
         for deployment in bank.all("Deployment")
     }
     for service in bank.all("Service"):
-        assert service.spec["selector"].items() <= pods[service.meta["name"]].items(), service.name
+        server = service.meta["name"].removesuffix("-replicas")  # the Service that lists a server's replicas
+        assert service.spec["selector"].items() <= pods[server].items(), service.name
     for pod_disruption_budget in (
         *bank.all("PodDisruptionBudget"),
         *bank.all("PodMonitor"),

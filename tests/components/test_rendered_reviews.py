@@ -9,6 +9,7 @@ import io
 import json
 import math
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from isthmus.contracts.platform.checked import CheckedPlatform
 from tests import private
 from tests.components.conftest import BUCKET, Engine, build, providers
 from tests.components.platforms import DIGEST, bank, reviewed
-from tests.components.rendered import read_config, shown
+from tests.components.rendered import read_config, send_to, shown
 from tests.components.test_fargate_starts import TaskRole
 from tests.edge.audit.harness import new_key
 from tests.edge.certificates import Authority
@@ -37,10 +38,20 @@ from tests.edge.confidence.making import calibration
 from tests.edge.conftest import bearer
 from tests.edge.counted import SALT_KEY, GatewayDatabase
 from tests.edge.fake_model import FakeModel
+from tests.edge.issuer import ISSUER, Issuer
 from tests.edge.postgres import Door, Postgres
-from tests.edge.processes import Edge
+from tests.edge.processes import Edge, free_port
 
 SECRET, SAID = "IBAN DE02 1203", "Paid to Muster"
+SIGN_ON = {
+    **{"issuer": ISSUER, "address": "10.40.0.12", "clients": ["reviews"]},
+    "keys": {"config_map": "sign-on-keys"},
+}
+DESK: dict[str, Any] = {
+    **{"url": "https://reviews.bank.example", "from_namespaces": ["ingress"]},
+    "groups": [{"name": "desk", "groups": ["crime-desk"], "domains": ["onboarding"], "role": "reviewer"}],
+    "guidelines": [{"name": "all", "workloads": ["transaction-narratives"], "text": "Compare each name."}],
+}
 ERIKA, CLIENT = "erika@bank.example", "erika.people.bank.example"
 
 
@@ -81,7 +92,9 @@ def scored(gateway: dict[str, Any], model: str, domain: str) -> str:
 def on_prem() -> Rendered:
     """The bank's restricted answers."""
     engine = Engine()
-    platform = reviewed(bank(), at=0, reviewers=[{"name": ERIKA, "client": CLIENT}], keep_days=30)
+    platform = reviewed(bank(), at=0, reviewers=[{"name": ERIKA, "client": CLIENT}], keep_days=30, desk=DESK)
+    platform["people"] = {"sign_on": SIGN_ON}
+    platform["images"]["sign_on"] = platform["images"]["edge"]
     sha256 = scored(platform["gateways"][0], "meta-llama/Llama-3.3-70B-Instruct", "onboarding")
     build(engine, platform)
     return Rendered(
@@ -123,6 +136,23 @@ class Site:
     people: Authority
     held: str
     """The class."""
+    issuer: Issuer
+    """Who signs the tokens of people at the desk."""
+    pages: str
+    """Where the desk answers; empty: it has none."""
+
+    def page(self, path: str, *groups: str) -> httpx.Response:
+        """A page of the desk, as somebody of these groups gets it through the sign-on's proxy."""
+        claims = {
+            "sub": "berta",
+            "email": "berta@bank.example",
+            "azp": "reviews",
+            "auth_time": int(time.time()),
+        }
+        token = {"x-forwarded-access-token": self.issuer.token(list(groups), **claims)}
+        context = ssl.create_default_context(cafile=str(self.kept.authority.path))
+        with httpx.Client(base_url=self.pages, verify=context, trust_env=False, timeout=20) as client:
+            return client.get(path, headers=token)
 
     def client(self, edge: Edge, authority: Authority, person: str) -> httpx.Client:
         """Believes the site's authority, and shows a certificate of one's own."""
@@ -162,6 +192,7 @@ def site(rendered: Rendered, folder: Path, s3: Any) -> Iterator[Site]:
         content_keys = GatewayDatabase(folder, postgres, "isthmus", authority, door)
         content_keys.keys("migrate", "--gateway-user", "gateway", "--reviews-user", "reviews")
 
+        issuer, pages = Issuer(), ""
         private, public = new_key()
         keys = {"sealer.pem": public, "site.key": b"ab" * 32, "wrapping.key": b"cd" * 32}
         ca = {"ca.crt": authority.path.read_bytes()}
@@ -170,6 +201,7 @@ def site(rendered: Rendered, folder: Path, s3: Any) -> Iterator[Site]:
             "audit": keys,
             "reviews": {"password": b"reviews-s3cret", **keys, **ca},
             "reviewers": {"ca.crt": people.path.read_bytes()},
+            "sign-on": {"jwks.json": issuer.published().encode()},
             "calibrations": {
                 name: text.encode()
                 for name, text in rendered.engine.only("ConfigMap", f"{rendered.name}-gateway-calibrations")
@@ -225,15 +257,21 @@ def site(rendered: Rendered, folder: Path, s3: Any) -> Iterator[Site]:
         behind["upstream"] = model.url
         running.append(Edge(folder / "run-sidecar", behind))
         front = read(f"{rendered.name}-gateway-config", f"{rendered.held}-gateway")
-        front["routes"][0]["url"] = running[-1].url
+        send_to(front["routes"][0], running[-1].url)
         running.append(Edge(folder / "run-gateway", front))
         apart = f"isthmus-{rendered.held}-reviews.svc"
         desk = read(f"{rendered.name}-reviews-config", f"{rendered.held}-reviews", apart)
+        if "desk" in desk:
+            desk["desk"]["listen"] |= {"host": "127.0.0.1", "port": free_port()}
+            pages = f"https://127.0.0.1:{desk['desk']['listen']['port']}"
         running.append(Edge(folder / "run-reviews", desk))
         for process in running:
             process.wait_until_up().wait_until_well()
         store = S3Store(s3, BUCKET, sealing["store"]["prefix"])
-        yield Site(running[2], running[3], store, public, content_keys, folder, people, rendered.held)
+        yield Site(
+            *(running[2], running[3], store, public, content_keys, folder, people, rendered.held),
+            *(issuer, pages),
+        )
         assert [process.stop() for process in (*running[1:], running[0])] == [0, 0, 0, 0]
 
 
@@ -257,6 +295,12 @@ def test_a_rendered_answer_of_high_impact_is_given_out_when_as_many_as_its_class
         stranger = running.client(running.desk, running.kept.authority, "app")
         with stranger, pytest.raises(httpx.HTTPError):
             stranger.get("/v1/reviews")
+        if running.pages:
+            waiting = running.page("/", "crime-desk")
+            assert waiting.status_code == 200, waiting.text
+            assert rendered.workload in waiting.text
+            assert SAID not in waiting.text, "nobody has claimed it"
+            assert running.page("/", "kyc-desk").status_code == 403
         for number, person in enumerate((erika, anna)[: rendered.approvals]):
             assert application.get(where, headers=key).status_code == 202, f"{number} have approved"
             claimed = person.post(f"{where}/claim").json()

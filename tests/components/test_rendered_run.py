@@ -15,7 +15,7 @@ from edge.audit.stores import S3Store
 from edge.audit.verify import verify
 from tests.components.conftest import BUCKET, Engine
 from tests.components.platforms import DIGEST
-from tests.components.rendered import gateway_mounts, read_config, shown
+from tests.components.rendered import gateway_mounts, read_config, send_to, shown
 from tests.edge.certificates import Authority
 from tests.edge.conftest import bearer
 from tests.edge.fake_model import FakeModel
@@ -52,7 +52,7 @@ def test_the_rendered_gateway_records_what_the_rendered_sealer_seals(
                 "/etc/isthmus/tls": shown(authority, tmp_path / "gateway-tls", "confidential-gateway", SPACE),
             },
         )
-        front["routes"][0]["url"] = f"https://127.0.0.1:{sidecar.port}"
+        send_to(front["routes"][0], f"https://127.0.0.1:{sidecar.port}")
         gateway = Edge(tmp_path / "run-gateway", front)
         running.append(gateway)
         for process in running:

@@ -47,7 +47,7 @@ def test_a_picker_makes_a_pool_of_the_endpoint(engine: Engine) -> None:
 
 
 def test_the_workload_goes_by_a_header_that_only_our_gateway_sets(engine: Engine, tmp_path: Any) -> None:
-    deploy(engine, canary=CANARY, cache_salt="team/risk")
+    deploy(engine, canary=CANARY, cache_salt="team/risk", interfaces=["completions"])
     config = YAML(typ="safe").load(engine.only("ConfigMap").inputs["data"]["config.yaml"])
     assert config["routes"] == [
         {
@@ -57,11 +57,23 @@ def test_the_workload_goes_by_a_header_that_only_our_gateway_sets(engine: Engine
             "model": "meta-llama/v1",
             "named": True,
             "cache_salt": "team/risk",
+            "interfaces": ["completions"],
         }
     ]
     assert read_by_the_edge(config, tmp_path)
     (match,) = engine.only("HTTPRoute").spec["rules"][0]["matches"]
     assert match["headers"] == [{"type": "Exact", "name": "x-isthmus-workload", "value": "kyc"}]
+
+
+def test_requests_to_the_tokenizer_pass_the_router_if_an_interface_sends_them(engine: Engine) -> None:
+    deploy(engine, interfaces=["messages"])
+    (rule,) = engine.only("HTTPRoute").spec["rules"]
+    paths = [match["path"] for match in rule["matches"]]
+    assert paths == [
+        {"type": "PathPrefix", "value": "/v1"},
+        {"type": "Exact", "value": "/tokenize"},
+    ]
+    assert all(match["headers"] for match in rule["matches"])
 
 
 def test_tls_is_mutual_on_both_ways(engine: Engine) -> None:
@@ -150,6 +162,14 @@ def test_old_pods_end_only_when_the_router_has_a_target(engine: Engine) -> None:
     [
         ("restricted", {"cluster_ip": "10.96.0.7"}, Refused, "only Isthmus programs"),
         ("confidential", {"canary": {**CANARY, "model": "v2"}}, InputError, "the canary must serve model"),
+        (
+            "confidential",
+            {"canary": {**CANARY, "steps": [100]}},
+            InputError,
+            "no move of the release changes",
+        ),
+        ("confidential", {"canary": {**CANARY, "shadow_percent": 10.0}}, InputError, "no copies of requests"),
+        ("confidential", {"canary": {**CANARY, "judge": {}}}, InputError, "no answers are judged"),
     ],
 )
 def test_an_impossible_router_setting_is_refused(

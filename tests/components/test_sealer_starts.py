@@ -35,6 +35,7 @@ from tests.components.fargate import HOST, gateway_args, secret
 from tests.components.test_fargate_starts import KEY, Running, TaskRole, _vault, running
 from tests.edge.audit.harness import new_key
 from tests.edge.certificates import Authority
+from tests.edge.issuer import AUDIENCE, ISSUER, Issuer
 from tests.edge.processes import Edge
 from tests.s3_service import client, s3_service
 
@@ -52,6 +53,15 @@ AUDIT: dict[str, Any] = {
     },
     "task_role": "arn:aws:iam::111122223333:role/mounts",
     "sealer_role": "arn:aws:iam::111122223333:role/seals",
+}
+
+
+SIGN_ON: dict[str, Any] = {
+    "tokens": {
+        **{"issuer": ISSUER, "audiences": [AUDIENCE], "through": ["app.insurer.internal"]},
+        **{"jwks_file": "env:EDGE_SIGN_ON_KEYS", "workloads": [{"workload": "claims", "groups": ["clerks"]}]},
+    },
+    "keys_secret": secret("sign-on"),
 }
 
 
@@ -118,14 +128,16 @@ def test_on_fargate_records_are_sealed_with_the_task_role_into_a_locked_store(
     authority.issue("gateway", HOST)
     authority.issue("translator", translator_host(HOST, "internal"))
     authority.issue("app", "app.insurer.internal")
-    private_key, public_key = new_key()
+    (private_key, public_key), issuer = new_key(), Issuer()
     vault = _vault(authority) | {
         secret("internal-audit"): json.dumps({"seal_key": public_key.decode(), "site_key": "ab" * 32}),
         secret("internal-sealer"): json.dumps({"signing_key": private_key.decode()}),
+        secret("sign-on"): issuer.published(),
     }
     audit = {**AUDIT, "store": {"bucket": store.bucket, "prefix": PREFIX, "retention_days": 366}}
     starts = {"sealer": "arn:aws:iam::111122223333:role/sealer-start", **gateway_args()["execution_roles"]}
-    engine.deploy(FargateGateway, "gw", gateway_args(audit=audit, execution_roles=starts))
+    arguments = gateway_args(audit=audit, execution_roles=starts, sign_on=SIGN_ON)
+    engine.deploy(FargateGateway, "gw", arguments)
     edge, sealer = (
         within(engine.only("TaskDefinition", f"gw-{task}-task").inputs["containerDefinitions"], tmp_path)
         for task in ("edge", "sealer")
@@ -152,6 +164,15 @@ def test_on_fargate_records_are_sealed_with_the_task_role_into_a_locked_store(
 
             # Its translator is not there; that this is on record is what matters here.
             assert eventually(served_answer, first, second).status_code >= 500
+            # People come by tokens whose keys are in a secret, where the platform says so.
+            for token, expected in (
+                (issuer.token(["clerks"]), "model_unavailable"),  # admitted
+                (issuer.token(["others"]), "no_workload"),
+                (Issuer().token(["clerks"]), "unknown_token_key"),
+            ):
+                by_token = {"authorization": f"Bearer {token}"}
+                sent = app.post("/v1/chat/completions", json=request, headers=by_token)
+                assert sent.json()["error"]["code"] == expected
     proof = store.proof(public_key, records=tmp_path / "records", seals=tmp_path / "seals")
     assert proof.findings == []
     assert proof.records >= 2, "the writer's opening, and the request"

@@ -20,6 +20,8 @@ from tests.components.conftest import Engine, build
 from tests.policies.cases_inside import namespace_of_class
 from tests.policies.making import resource_of
 
+pytestmark = pytest.mark.whole
+
 (RULE,) = RULES
 GATEWAY = "isthmus-fra1-confidential-gateway-config"
 SIGN_ON: dict[str, Any] = {
@@ -98,7 +100,7 @@ RESTRICTED = [{"name": "analysts", "groups": ["aml"], "workloads": ["transaction
             {"keys": {"url": "https://a/b", "address": "10.80.0.9"}},
             "outside the allowed networks",
         ),
-        ([], {}, "go together"),
+        ([], {}, "nobody uses the sign-on"),
         (None, {"max_lifetime_s": 86400}, "max_lifetime_s"),
         (None, {"issuer": "http://sso.bank.example"}, "issuer"),
     ],
@@ -110,9 +112,43 @@ def test_a_sign_on_that_cannot_work_is_refused_and_named(
         CheckedPlatform.model_validate(signed_on(platform, users, **more))
 
 
+OWNERS = [{"name": "kyc", "groups": ["kyc-heads"], "workloads": ["kyc-extraction"]}]
+
+
+def test_owners_of_a_workload_are_told_to_its_gateway(engine: Engine, platform: dict[str, Any]) -> None:
+    signed_on(platform)["people"]["owners"] = OWNERS
+    build(engine, platform)
+    assert config_of(engine)["tokens"]["owners"] == [{"workload": "kyc-extraction", "groups": ["kyc-heads"]}]
+
+
+@pytest.mark.parametrize(
+    ("key", "entry", "message"),
+    [
+        (
+            "owners",
+            {**OWNERS[0], "groups": ["strangers"]},
+            "`strangers` owns kyc-extraction but may not use it",
+        ),
+        ("help", {"name": "desk", "title": "Desk"}, "help desk cannot be reached"),
+        (
+            "help",
+            {"name": "desk", "title": "Desk", "phone": "4711", "workloads": ["no"]},
+            "no gateway serves",
+        ),
+        ("help", {"name": "desk", "title": "Desk", "page": "javascript:alert(1)"}, "page"),
+    ],
+)
+def test_owners_and_help_that_cannot_work_are_refused(
+    platform: dict[str, Any], key: str, entry: dict[str, Any], message: str
+) -> None:
+    signed_on(platform)["people"][key] = [entry]
+    with pytest.raises((IsthmusError, ValueError), match=message):
+        CheckedPlatform.model_validate(platform)
+
+
 def test_users_alone_are_refused(platform: dict[str, Any]) -> None:
     platform["people"] = {"users": USERS}
-    with pytest.raises((IsthmusError, ValueError), match="go together"):
+    with pytest.raises((IsthmusError, ValueError), match="users need a sign_on"):
         Platform.model_validate(platform)
 
 

@@ -98,6 +98,7 @@ def test_an_endpoint_runs_on_a_target_of_its_class_or_of_an_exception_for_all_it
         {"to": "other"},
         {"also": ["model", "other"]},
         {"overflow": ["other"]},
+        {"fallback": ["other"]},
         {"canary": Canary(endpoint="other", percent=5)},
     ],
 )

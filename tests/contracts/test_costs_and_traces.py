@@ -64,6 +64,12 @@ def test_allowed_settings_are_accepted() -> None:
             lambda d: d["endpoints"][2].update(cost={"usd_per_gpu_hour": 1.0}),
             "endpoint internal-haiku has a price per GPU hour, but no GPUs of a",
         ),
+        (
+            lambda d: d["endpoints"][2].update(
+                cost={"usd_per_million_tokens": {"prompt": 1, "completion": 2}, "as_of": "2026-11-02"}
+            ),
+            "the price of endpoint internal-haiku has no `source`",
+        ),
         (limited, "its endpoint confidential-llama-8b has no price"),
         (lambda d: (twin(d), d["gateways"][1]["workloads"][0].update(also=["twin", "twin"])), "twice"),
         (lambda d: d["gateways"][1]["workloads"][0].update(also=["twinn"]), "there is no endpoint `twinn`"),
@@ -72,6 +78,21 @@ def test_allowed_settings_are_accepted() -> None:
             "endpoint twin cannot serve workload kyc in place of confidential-",
         ),
         (lambda d: twin(d, adapters=[]), "it has no adapter kyc-fields"),
+        (
+            lambda d: d["gateways"][2]["workloads"][0].update(interfaces=["completions"]),
+            "has the interface completions, but the translator to bedrock has none",
+        ),
+        (
+            lambda d: (
+                d["endpoints"][1].update(task="embedding", adapters=[]),
+                d["gateways"][1]["workloads"][0].update(interfaces=["completions"], adapter=None),
+            ),
+            "has the interface completions, but confidential-llama-8b serves the task embedding",
+        ),
+        (
+            lambda d: d["gateways"][1]["workloads"][0].update(interfaces=["batches"]),
+            "has the interface batches, but gateway confidential-fra1 has no database where requests",
+        ),
         (routed, "workload kyc has several endpoints, but a router supports one"),
         (lambda d: traced(d, address="10.40.0.999"), "is not an address"),
         (lambda d: traced(d, endpoint="http://collector.bank.example/v1/traces"), "an address like"),

@@ -33,6 +33,8 @@ def test_the_handling_table_equals_the_design():
     assert [HANDLING[class_].records_months_min for class_ in SENSITIVITIES] == [6, 12, 12, 60]
     assert [HANDLING[class_].content_days_max for class_ in SENSITIVITIES] == [0, 0, 30, None]
     assert [handling.may_use_aws(class_) for class_ in SENSITIVITIES] == [True, True, True, False]
+    assert [HANDLING[class_].corrections_exported for class_ in SENSITIVITIES] == [True, True, True, False]
+    assert [HANDLING[class_].usage_by_person for class_ in SENSITIVITIES] == [True, True, True, False]
     assert HANDLING["internal"].sample_rate_min == 0.01
     assert HANDLING["restricted"].approvers == 2
     assert HANDLING["restricted"].content_on_prem

@@ -9,6 +9,8 @@ import pytest
 from isthmus.core.errors import InputError
 from tests.contracts.test_platform_model import refused
 
+LISTED = "confidential-llama-8b"
+
 
 @pytest.mark.parametrize(
     ("part", "index", "values", "where"),
@@ -53,3 +55,11 @@ def test_a_dns_server_of_a_site_must_be_an_ip_address():
 def test_a_dns_zone_label_with_a_hyphen_at_its_end_is_refused(zone: str):
     message = refused(InputError, lambda data: data["links"][0].update(zones=[zone]))
     assert "is not valid: expected a DNS zone like `fra1.site.example`" in message
+
+
+def test_an_endpoint_with_the_name_of_another_ones_list_of_replicas_is_refused():
+    def named(data: dict[str, Any]) -> None:
+        (listed,) = [endpoint for endpoint in data["endpoints"] if endpoint["id"] == LISTED]
+        data["endpoints"].append({**listed, "id": f"{LISTED}-replicas"})
+
+    assert f"the Service that lists the replicas of `{LISTED}`" in refused(InputError, named)

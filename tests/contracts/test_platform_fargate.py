@@ -9,10 +9,13 @@ import pytest
 from pydantic import ValidationError
 
 from isthmus.contracts.platform.checked import CheckedPlatform
+from isthmus.contracts.platform.deciding_fields import decides
+from isthmus.contracts.platform.lookups.sign_on import tokens_of
 from isthmus.contracts.platform.model.platform import Platform
-from isthmus.contracts.platform.rules.aws.fargate import gateways_have_a_host
+from isthmus.contracts.platform.rules.aws.fargate import fargate_gateways_are_complete, gateways_have_a_host
+from isthmus.contracts.platform.stated_values import stated_values
 from isthmus.core.errors import FieldError
-from tests.components.fargate import cloud
+from tests.components.fargate import cloud, secret, used_by_people
 from tests.components.platforms import bank
 
 
@@ -37,12 +40,39 @@ def fargate(**changes: Any) -> dict[str, Any]:
     return {**cloud()["gateways"][0]["fargate"], **changes}
 
 
+def bank_chat() -> dict[str, Any]:
+    database = {"host": "chats.insurer.example", "address": "10.90.0.9"}
+    return {
+        "url": "https://chat.insurer.example",
+        **{"database": database, "from_namespaces": ["ingress"]},
+    }
+
+
 def test_a_platform_without_a_cluster_is_valid():
     platform = CheckedPlatform.model_validate(cloud())
     (gateway,) = platform.gateways
     assert (gateway.runs_on, platform.identities[0].assumed_by) == ("fargate", "ecs-tasks")
     assert (platform.images.vllm, platform.images.credential_helper, platform.trust) == (None, None, [])
     assert platform.monitoring.namespace is None
+
+
+def test_a_gateway_on_fargate_states_who_reads_its_metrics_and_by_default_nobody_does():
+    def scrapers(data: dict[str, Any]) -> list[str]:
+        settings = CheckedPlatform.model_validate(data).gateways[0].fargate
+        assert settings is not None
+        return settings.scrapers
+
+    assert scrapers(cloud()) == []
+    stated = ["10.70.4.0/24", "100.64.0.0/16"]
+    assert scrapers(changed("gateways", fargate=fargate(scrapers=stated))) == stated
+
+
+def test_people_use_a_gateway_on_fargate_by_tokens_whose_keys_are_in_a_secret():
+    platform = CheckedPlatform.model_validate(used_by_people())
+    tokens = tokens_of(platform, platform.gateways[0])
+    assert tokens is not None
+    assert (tokens["jwks_file"], tokens["through"]) == ("env:EDGE_SIGN_ON_KEYS", ["chat.insurer.example"])
+    assert tokens["workloads"] == [{"workload": "claims", "groups": ["clerks"]}]
 
 
 def test_by_default_gateways_run_on_kubernetes_and_identities_use_certificates():
@@ -89,9 +119,38 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "`48.0.0.0/5` is too wide for a network of applications",
     ),
     "no client": (changed("gateways", fargate=fargate(clients=[])), "fargate.clients"),
+    "everybody as a scraper": (
+        changed("gateways", fargate=fargate(scrapers=["0.0.0.0/0"])),
+        "`0.0.0.0/0` overlaps 0.0.0.0/8",
+    ),
+    "a public network of a scraper": (
+        changed("gateways", fargate=fargate(scrapers=["10.70.4.0/24", "52.29.1.0/24"])),
+        "`52.29.1.0/24` is not a private network, but metrics are served without TLS",
+    ),
+    "a part of the world as a scraper": (
+        changed("gateways", fargate=fargate(scrapers=["10.0.0.0/7"])),
+        "`10.0.0.0/7` is too wide for a network of a Prometheus",
+    ),
+    "an address of a scraper without its length": (
+        changed("gateways", fargate=fargate(scrapers=["10.70.4.9/24"])),
+        "`10.70.4.9/24` is not an IPv4 network",
+    ),
     "logs for less than the class keeps records": (
         changed("gateways", fargate=fargate(log_days=30)),
         "30 days, and class internal keeps records 365 days",
+    ),
+    "people without the keys of their sign-on": (
+        used_by_people() | changed("gateways"),
+        "gateway internal-frankfurt on Fargate does not know the keys of the s",
+    ),
+    "keys of a sign-on that nobody uses": (
+        changed("gateways", fargate=fargate(sign_on_secret=secret("sign-on"))),
+        "gateway internal-frankfurt has the keys of the sign-on, but nobody us",
+    ),
+    "a chat, which needs a cluster": (
+        used_by_people()
+        | changed("gateways", chat=bank_chat(), fargate=fargate(sign_on_secret=secret("sign-on"))),
+        "gateway internal-frankfurt runs on Fargate, and a chat runs in its ga",
     ),
     "an identity by certificate": (
         changed("identities", assumed_by=None),
@@ -134,6 +193,28 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_wrong_setting_is_refused_with_a_reason(name: str):
     data, message = WRONG[name]
     assert message in refused(copy.deepcopy(data))
+
+
+def test_a_refused_scraper_is_named_by_its_path():
+    data = changed("gateways", fargate=fargate(scrapers=["10.70.4.0/24", "52.29.1.0/24"]))
+    with pytest.raises(FieldError, match="not a private network") as error:
+        fargate_gateways_are_complete(Platform.model_validate(data))
+    assert error.value.path == ("gateways", 0, "fargate", "scrapers", 1)
+    assert error.value.refused
+
+
+def test_a_wider_network_of_scrapers_is_a_loosening_and_a_narrower_one_is_not():
+    field, narrow, wide = "gateways.fargate.scrapers", ["10.70.4.0/24"], ["10.70.0.0/16"]
+    assert decides(field, None, narrow)
+    assert decides(field, narrow, wide)
+    assert not decides(field, wide, narrow)
+    assert not decides(field, narrow, [])
+    platform = CheckedPlatform.model_validate(changed("gateways", fargate=fargate(scrapers=narrow)))
+    (stated,) = [value for value in stated_values(platform) if value.value == narrow[0]]
+    assert (stated.kind, stated.where) == (
+        "address_ranges",
+        "gateways[internal-frankfurt].fargate.scrapers[0]",
+    )
 
 
 def test_restricted_work_never_runs_on_fargate():

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from isthmus.contracts.platform.deciding_fields import decides
 from isthmus.contracts.platform.lookups.node_cache import fetchers
 from isthmus.contracts.platform.lookups.serving import at_max_replicas
 from isthmus.contracts.platform.migration import capacity as migration_capacity
@@ -59,6 +60,26 @@ def canary(data: dict[str, Any], percent: float = 1, **more: Any) -> None:
     data["gateways"][1]["workloads"][0]["canary"] = {
         "endpoint": data["endpoints"][-1]["id"],
         "percent": percent,
+    }
+
+
+DATABASE = {"host": "db.bank", "address": "10.80.0.20", "name": "isthmus", "user": "gateway"}
+
+
+def shadow(data: dict[str, Any], **more: Any) -> None:
+    """Copies of a tenth of the requests go to the canary."""
+    canary(data, 0)
+    data["gateways"][1]["database"] = DATABASE
+    settings = {"release": "v2", "shadow_percent": 10, **more}
+    data["gateways"][1]["workloads"][0]["canary"].update(settings)
+
+
+def by_token(data: dict[str, Any]) -> None:
+    price = {"prompt": 1.0, "completion": 2.0}
+    data["endpoints"][-1]["cost"] = {
+        "usd_per_million_tokens": price,
+        "source": "contract",
+        "as_of": "2026-11-02",
     }
 
 
@@ -135,6 +156,14 @@ def test_a_platform_without_scaling_is_unchanged() -> None:
         (
             combined(scale, lambda d: d.update(operators={"keda": "off"})),
             "endpoint confidential-llama-8b is scaled by load, but operators.keda",
+        ),
+        (
+            lambda d: (d["gateways"][0].update(max_replicas=9), d["monitoring"].pop("prometheus_url", None)),
+            "is scaled by load, but monitoring.prometheus_url is not set",
+        ),
+        (
+            combined(scale, lambda d: d["gateways"][0].update(max_replicas=2, replicas=3)),
+            "is 2, below its 3 replicas",
         ),
         (
             combined(scale, lambda d: d.update(operators={"keda": "manage"})),
@@ -292,11 +321,57 @@ def test_restricted_weights_come_from_on_prem_alone() -> None:
             lambda d: d["gateways"][1]["workloads"][0].update(canary={"endpoint": "nobody", "percent": 1}),
             "there is no endpoint `nobody`",
         ),
-        (lambda d: canary(d, percent=0), "greater than or equal to 0.1"),
+        (lambda d: canary(d, percent=-1), "greater than or equal to 0"),
         (lambda d: canary(d, percent=100), "less than or equal to 99"),
     ],
 )
 def test_a_canary_unlike_its_primary_is_refused(change: Change, message: str) -> None:
+    assert message in refused(InputError, change)
+
+
+RELEASER = "ssh-ed25519 " + "a" * 68 + " ann"
+
+
+def release(data: dict[str, Any], canary_fields: dict[str, Any] | None = None, **gateway: Any) -> None:
+    """People move the canary in steps."""
+    canary(data, percent=0)
+    fields = {"release": "chat-v2", "steps": [1, 5, 100], **(canary_fields or {})}
+    data["gateways"][1]["workloads"][0]["canary"].update(fields)
+    database = {
+        **{"host": "pg.fra1.bank.example", "address": "10.40.0.21", "port": 5432},
+        **{"name": "isthmus", "user": "gateway"},
+    }
+    data["gateways"][1].update({"database": database, "releasers": [RELEASER], **gateway})
+
+
+def test_one_more_person_who_may_release_decides_and_one_less_does_not() -> None:
+    assert decides("gateways.releasers", [RELEASER], [RELEASER, "another"])
+    assert not decides("gateways.releasers", [RELEASER, "another"], [RELEASER])
+
+
+def test_a_release_in_steps_is_accepted() -> None:
+    platform = parse(changed(release))
+    [workload] = platform.gateways[1].workloads
+    assert workload.canary is not None
+    assert (workload.canary.steps, workload.canary.share) == ([1, 5, 100], "up to 100 %")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: release(d, {"steps": [5, 1]}), "step 1 comes after 5, but steps ascend"),
+        (lambda d: release(d, {"steps": [5, 5]}), "step 5 comes after 5, but steps ascend"),
+        (lambda d: release(d, {"steps": [0, 5]}), "greater than 0"),
+        (lambda d: release(d, {"steps": [5, 101]}), "less than or equal to 100"),
+        (lambda d: release(d, {"percent": 5}), "percent is 5, but a release with steps begins at 0"),
+        (lambda d: release(d, {"release": None}), "steps need a `release`"),
+        (lambda d: release(d, database=None), "has no database, where people move the release of kyc"),
+        (lambda d: release(d, releasers=[]), "knows nobody who may move the release of kyc"),
+        (lambda d: release(d, releasers=["ssh-rsa AAAA ann"]), "an Ed25519 public key"),
+        (lambda d: release(d, router=ROUTER), "a router splits the requests of kyc"),
+    ],
+)
+def test_a_release_that_nobody_could_move_is_refused(change: Change, message: str) -> None:
     assert message in refused(InputError, change)
 
 
@@ -492,3 +567,104 @@ def test_a_compile_cache_on_nodes_needs_their_folder_and_on_a_volume_a_storage_c
         assert not is_allowed
     else:
         assert is_allowed
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: shadow(d, release=None), "shadow_percent needs release"),
+        (lambda d: shadow(d, shadow_percent=101), "less than or equal to 100"),
+        (
+            combined(shadow, lambda d: d["gateways"][1].pop("database")),
+            "has a shadow, but gateway confidential-fra1 has no database",
+        ),
+        (combined(shadow, route(1)), "has a shadow, but behind a router no copies are sent"),
+        (combined(shadow, by_token), "is billed by the token, and each copy would be billed"),
+    ],
+)
+def test_a_shadow_that_nobody_could_judge_or_pay_is_refused(change: Change, message: str) -> None:
+    assert message in refused(InputError, change)
+
+
+def high_impact(data: dict[str, Any], *releasers: str) -> None:
+    """A release in steps of a workload whose answers have high impact."""
+    canary(data, 0)
+    gateway = data["gateways"][1]
+    gateway |= {"database": DATABASE, "releasers": list(releasers)}
+    gateway["workloads"][0]["canary"] |= {"release": "v2", "steps": [1, 100]}
+    gateway["workloads"][0]["impact"] = "high"
+
+
+def key_of(letter: str) -> str:
+    return f"ssh-ed25519 {letter * 68} {letter}"
+
+
+def test_a_release_of_high_impact_needs_two_who_may_release() -> None:
+    for releasers in ([key_of("a")], [key_of("a"), f"{key_of('a')} again"]):
+        assert "so two people make a move" in refused(
+            InputError, lambda d, releasers=releasers: high_impact(d, *releasers)
+        )
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "message"),
+    [
+        ("2026-12-20T00:00:00", "2027-01-04T00:00:00+01:00", "has no time zone"),
+        ("2027-01-04T00:00:00Z", "2026-12-20T00:00:00Z", "it ends before it begins"),
+    ],
+)
+def test_a_freeze_has_a_time_zone_and_ends_after_it_begins(begin: str, end: str, message: str) -> None:
+    freezes = [{"begin": begin, "end": end}]
+    assert message in refused(InputError, lambda d: d["gateways"][1].update(release_freezes=freezes))
+
+
+def judged(data: dict[str, Any], name: str = "checks", **more: Any) -> None:
+    """Answers of both versions are judged by another workload of the gateway."""
+    shadow(data)
+    judge = {"id": "confidential-judge", "model": "Qwen/Qwen3-32B", "adapters": []}
+    data["endpoints"].append({**SECOND, **judge, **more})
+    data["gateways"][1]["workloads"].append({"name": "checks", "endpoint": "confidential-judge"})
+    rule = {"workload": name, "rubric": "A right answer names the policy."}
+    data["gateways"][1]["workloads"][0]["canary"]["judge"] = rule
+
+
+@pytest.mark.parametrize(
+    ("error", "change", "message"),
+    [
+        (InputError, lambda d: judged(d, "nobody"), "the platform has no workload of this name"),
+        (
+            Refused,
+            lambda d: judged(d, "transaction-narratives"),
+            "it is restricted at fra1, but confidential",
+        ),
+        (InputError, lambda d: judged(d, model=SECOND["model"]), "would judge its own answers"),
+        (InputError, lambda d: judged(d, task="embedding"), "both must chat"),
+        (
+            InputError,
+            combined(
+                judged,
+                lambda d: d["gateways"][1]["workloads"][0]["canary"].pop("shadow_percent"),
+                lambda d: d["gateways"][1]["workloads"][0]["canary"].pop("release"),
+            ),
+            "judge needs release",
+        ),
+    ],
+)
+def test_a_judge_of_another_class_or_of_its_own_answers_is_refused(
+    error: type[Exception], change: Change, message: str
+) -> None:
+    assert message in refused(error, change)
+
+
+def test_a_judge_of_the_same_gateway_is_accepted() -> None:
+    stated = parse(changed(judged)).gateways[1].workloads[0].canary
+    assert stated is not None
+    assert stated.judge is not None
+    assert (stated.judge.workload, stated.judge.percent, stated.judge.per_day) == ("checks", 10, 1000)
+
+
+@pytest.mark.parametrize("change", [shadow, combined(lambda d: shadow(d, shadow_by_token=True), by_token)])
+def test_a_shadow_is_accepted(change: Change) -> None:
+    stated = parse(changed(change)).gateways[1].workloads[0].canary
+    assert stated is not None
+    assert stated.shadow_percent == 10

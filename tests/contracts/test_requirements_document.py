@@ -54,6 +54,21 @@ WRONG = [
     ("tpot_p95_ms: 60", "complete_within_hours: 6", "is for batch work"),
     ("ttft_p95_ms: 2500, ", "", "needs slo.ttft_p95_ms"),
     ("impact: high", "impact: high\n    mode: batch", "a batch workload needs slo.complete_within_hours"),
+    (
+        "impact: high",
+        "impact: high\n    task: embedding\n    interfaces: [completions]",
+        "the interface `completions` is not for a workload of task embedding",
+    ),
+    (
+        "slo: {ttft_p95_ms: 1500, tpot_p95_ms: 40}",
+        "mode: batch\n    slo: {complete_within_hours: 6, answer_p95_ms: 9000}",
+        "`answer_p95_ms` is a goal of interactive chat",
+    ),
+    (
+        "slo: {ttft_p95_ms: 4000, tpot_p95_ms: 100}",
+        "slo: {answer_p95_ms: 9000}",
+        "needs slo.ttft_p95_ms",
+    ),
     ("context_tokens: 16384", "context_tokens: 6384", "less than the p95"),
     ("name: kyc-extraction", "name: campaign-copy", "appears twice in workloads"),
     ("name: frankfurt", "name: fra1", "appears twice in sites"),

@@ -15,6 +15,7 @@ from isthmus.contracts.images_lock import LockedImage
 from isthmus.contracts.platform.model.aws.account import Trust
 from isthmus.contracts.reference import handling
 from isthmus.contracts.requirements import document, sites, workloads
+from isthmus.contracts.requirements import value as value_parts
 from isthmus.core import value_formats
 
 IDENTIFIERS = ("port", "asn", "vlan", "value")
@@ -72,7 +73,7 @@ def test_each_property_that_may_be_absent_has_a_default(name: str):
 
 
 def test_the_requirements_loader_accepts_each_example():
-    modules = (document, sites, workloads, handling)
+    modules = (document, sites, workloads, value_parts, handling)
     kinds = {
         name: kind for module in modules for name, kind in vars(module).items() if isinstance(kind, type)
     }

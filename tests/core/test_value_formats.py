@@ -7,15 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from edge import review_domains
+from edge.config import notifier
 from isthmus.contracts.platform import overrides
 from isthmus.core import value_formats
 from isthmus.core.errors import InputError
 
 CONTRACTS = Path(overrides.__file__).parents[1]
+OF_THE_EDGE = [Path(str(module.__file__)) for module in (review_domains, notifier)]
+"""Models of the edge that are parts of a contract."""
 PATTERNS = sorted(
     {
         pattern
-        for file in CONTRACTS.rglob("*.py")
+        for file in (*CONTRACTS.rglob("*.py"), *OF_THE_EDGE)
         for pattern in re.findall(r"""pattern=r"(.+?)"\s*\)""", file.read_text("utf-8"))
     }
 )

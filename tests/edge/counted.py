@@ -19,7 +19,7 @@ from tests.edge.fake_model import FakeModel
 from tests.edge.postgres import Door, Postgres
 from tests.edge.processes import Edge
 
-MODEL_NAMES = ("model-a.isthmus-restricted.svc", "model-b.isthmus-restricted.svc")
+MODEL_NAMES = tuple(f"model-{letter}.isthmus-restricted.svc" for letter in "abc")
 SALT_KEY = "5a" * 32
 
 

@@ -23,10 +23,12 @@ class FakeBedrock(FakeAws):
 
     def __init__(self) -> None:
         super().__init__(_Handler)
+        self.usage = USAGE
         self.wrong: list[str] = []
 
     def reset(self, behaviour: str = "ok") -> None:
         super().reset(behaviour)
+        self.usage = USAGE
         self.wrong.clear()
 
 
@@ -77,7 +79,7 @@ class _Handler(Handler):
         answer = {
             "output": {"message": {"role": "assistant", "content": [{"text": "".join(WORDS)}]}},
             "stopReason": "guardrail_intervened" if self.server.behaviour == "guarded" else "end_turn",
-            "usage": USAGE,
+            "usage": self.server.usage,
             "metrics": {"latencyMs": 5},
         }
         shape = _SHAPES.operation_model("Converse").output_shape
@@ -90,7 +92,7 @@ class _Handler(Handler):
         events += [
             ("contentBlockStop", {"contentBlockIndex": 0}),
             ("messageStop", {"stopReason": "end_turn"}),
-            ("metadata", {"usage": USAGE, "metrics": {"latencyMs": 5}}),
+            ("metadata", {"usage": self.server.usage, "metrics": {"latencyMs": 5}}),
         ]
         output: Any = _SHAPES.operation_model("ConverseStream").output_shape
         members = output.members["stream"].members

@@ -35,6 +35,7 @@ ORDER = {
     "results": [{"index": 0, "document": {"text": "a"}, "relevance_score": 0.9}],
     "usage": {"total_tokens": 3},
 }
+TOKENS = {"count": 9, "max_model_len": 32768, "tokens": [101, 102, 103], "token_strs": None}
 # Fields that are null in vLLM's answer to a request without special options.
 _OF_ANSWER = {
     "service_tier": None,
@@ -59,10 +60,12 @@ _OF_MESSAGE = {
 
 
 class FakeModel(Fake):
-    """`behaviour` is one of: ok, cut, no-done, error-event, endless, flood, slow, linger, stall, status-<n>, html,
-    ill, full, die, die-once.
+    """`behaviour` is one of: ok, cut, no-done, error-event, endless, flood, slow, held, linger, stall, half,
+    status-<n>, too-long, html, ill, full, die, die-once.
 
-    `ill`: reports that it is unhealthy, but answers. `full`: reports that it is healthy, but refuses requests.
+    `ill`: reports that it is unhealthy, but answers. `full`: reports that it is healthy, but refuses requests. `half`:
+    ends within a whole answer, as `cut` within a stream. `held`: sends the first word of a stream, and the others
+    when `released` is set.
     """
 
     words: list[str]
@@ -76,7 +79,7 @@ class FakeModel(Fake):
     def __init__(self, address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         self.received: list[bytes] = []
         self.cancelled = threading.Event()
-        self.words_sent = threading.Event()
+        self.words_sent, self.released = threading.Event(), threading.Event()
         self.metrics = HEALTHY
         self.reset_words()
         super().__init__(_Handler, address)
@@ -86,6 +89,7 @@ class FakeModel(Fake):
         self.received.clear()
         self.cancelled.clear()
         self.words_sent.clear()
+        self.released.clear()
         self.metrics = HEALTHY
         self.reset_words()
 
@@ -102,7 +106,7 @@ class FakeModel(Fake):
 
     def answers(self, path: str) -> dict[str, Any] | None:
         """Fixed answers of paths other than chat, if any."""
-        return None
+        return {"/tokenize": TOKENS}.get(path)
 
     def answer_to(self, path: str, request: dict[str, Any]) -> dict[str, Any] | None:
         """The answer to a request at a path other than chat."""
@@ -123,7 +127,7 @@ class Answering(FakeModel):
     """A fake model server that also answers embeddings and reranking."""
 
     def answers(self, path: str) -> dict[str, Any] | None:
-        return {"/v1/embeddings": VECTORS, "/v1/rerank": ORDER}.get(path)
+        return {"/v1/embeddings": VECTORS, "/v1/rerank": ORDER}.get(path) or super().answers(path)
 
 
 class _Handler(socketserver.BaseRequestHandler):
@@ -173,8 +177,11 @@ class _Handler(socketserver.BaseRequestHandler):
         """Answer the request. Returns whether the connection stays open."""
         self.server.prepare(request)
         behaviour = self.server.behaviour.replace("full", "status-503")
+        message = f"{MODEL} says no: 10.1.2.3"
+        if behaviour == "too-long":
+            behaviour = "status-400"
+            message = "This model's maximum context length is 4096 tokens. However, your request has 5000."
         if behaviour.startswith("status-"):
-            message = f"{MODEL} says no: 10.1.2.3"
             error = {"error": {"message": message, "type": "BadRequestError", "param": None, "code": 400}}
             self._answer(
                 int(behaviour.removeprefix("status-")), json.dumps(error).encode(), "application/json"
@@ -201,7 +208,11 @@ class _Handler(socketserver.BaseRequestHandler):
                 **_OF_ANSWER,
                 **self.server.changes,
             }
-            self._answer(200, json.dumps(answer, ensure_ascii=False).encode(), "application/json")
+            whole = json.dumps(answer, ensure_ascii=False).encode()
+            if behaviour == "half":
+                self._send(200, whole[: len(whole) // 2], "application/json", len(whole))
+                return False
+            self._answer(200, whole, "application/json")
             return True
         return self._stream(request, usage, behaviour)
 
@@ -253,6 +264,8 @@ class _Handler(socketserver.BaseRequestHandler):
                 break
             if behaviour == "slow" and number:
                 time.sleep(0.4)
+            if behaviour == "held" and number:
+                self.server.released.wait(30)
             last = "stop" if number == len(self.server.words) - 1 else None
             running = {"prompt_tokens": 7, "completion_tokens": number + 1}
             continuous = request.get("stream_options", {}).get("continuous_usage_stats")
@@ -305,9 +318,13 @@ class _Handler(socketserver.BaseRequestHandler):
         self.request.sendall(f"{len(data):x}\r\n".encode() + data + b"\r\n")
 
     def _answer(self, status: int, body: bytes, kind: str) -> None:
+        self._send(status, body, kind, len(body))
+
+    def _send(self, status: int, body: bytes, kind: str, length: int) -> None:
+        """Send a response whose header states this length of its body."""
         head = (
             f"HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\nx-upstream-secret: 1\r\n"
-            f"content-length: {len(body)}\r\n\r\n"
+            f"content-length: {length}\r\n\r\n"
         )
         self.request.sendall(head.encode() + body)
 
@@ -324,4 +341,4 @@ def _counted(usage: Any) -> Any:
     """The `usage` in vLLM's format. A value other than an object is returned unchanged."""
     if not isinstance(usage, dict):
         return usage
-    return {**usage, "prompt_tokens_details": None, "completion_tokens_details": None}
+    return {"prompt_tokens_details": None, "completion_tokens_details": None, **usage}

@@ -69,7 +69,7 @@ class Postgres:
                 *("-c", f"unix_socket_directories={self._folder}"),
                 *("-c", "fsync=off"),
                 *("-c", "shared_buffers=16MB"),
-                *("-c", "max_connections=60"),
+                *("-c", "max_connections=150"),
             ],
             stdout=subprocess.DEVNULL,
             stderr=(self._folder / "log").open("w"),

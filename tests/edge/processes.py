@@ -52,7 +52,7 @@ class Edge:
         """
         folder.mkdir(parents=True, exist_ok=True)
         for listener in ("listen", "health"):
-            if listener == "health" or config["mode"] != "sealer":
+            if listener == "health" or config["mode"] not in ("sealer", "notifier", "loader"):
                 config[listener] = {"host": "127.0.0.1", "port": free_port(), **config.get(listener, {})}
         self.health_port = config["health"]["port"]
         self.port = config.get("listen", config["health"])["port"]
@@ -68,7 +68,7 @@ class Edge:
         self.process: subprocess.Popen[bytes] | preloaded.Process
         with self._output.open("w") as output:
             # Translator and detector load libraries that read the environment, and start further processes.
-            if usual and config["mode"] in ("gateway", "sidecar", "sealer", "reviews"):
+            if usual and config["mode"] in ("gateway", "sidecar", "sealer", "reviews", "chat"):
                 process = preloaded.edge(["--config", str(file)], environment, output.fileno())
                 if process is not None:
                     self.process = process

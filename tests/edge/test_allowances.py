@@ -36,6 +36,9 @@ TAKEN = 12
 def running(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counted]:
     with counted(tmp_path_factory.mktemp("limits"), postgres, "limits", [FakeModel(), FakeModel()]) as site:
         by_token: dict[str, Any] = {"usd_per_million_tokens": {"prompt": 1000, "completion": 10_000}}
+        cached: dict[str, Any] = {
+            "usd_per_million_tokens": {**by_token["usd_per_million_tokens"], "cached": 100}
+        }
         by_gpu: dict[str, Any] = {"gpus": 4, "usd_per_gpu_hour": 3600}
         config: dict[str, Any] = {
             "teams": [{"name": "payments", "allowance": {"requests_per_minute": 60}}, {"name": "insurance"}],
@@ -46,8 +49,12 @@ def running(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
                 {"name": "slow", "allowance": {"tokens_per_minute": 400}},
                 *({"name": name, "team": "insurance", "allowance": {"usd_per_month": 0.5}} for name in DEAR),
                 {"name": "aborting", "allowance": {"usd_per_month": 10}},
-                {"name": "abroad", "allowance": {"tokens_per_month": 100_000}},
+                *(
+                    {"name": name, "allowance": {"tokens_per_month": 100_000}}
+                    for name in ("abroad", "measured")
+                ),
                 {"name": "strange"},
+                {"name": "repeating"},
                 {"name": "free", "team": "insurance"},
                 {"name": "leaving", "allowance": {"requests_per_minute": 10}},
                 *({"name": name, "allowance": limit} for name, (limit, _, _) in BURSTS.items()),
@@ -61,7 +68,8 @@ def running(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
                 {**site.place(1, **by_gpu), "workload": "free", "name": "big"},
                 {**site.place(**by_token), "workload": "aborting"},
                 {**site.place(**by_token, target="onprem-vllm"), "workload": "strange"},
-                {**site.place(), "workload": "abroad"},
+                {**site.place(**cached), "workload": "repeating"},
+                *({**site.place(), "workload": name} for name in ("abroad", "measured")),
                 {**site.place(), "workload": "leaving"},
                 *({**site.place(**by_token), "workload": name} for name in BURSTS),
             ],
@@ -294,6 +302,15 @@ def test_usage_in_every_stream_event_is_counted_but_not_forwarded(site: Counted)
     assert '"usage"' not in answer.text
 
 
+def test_tokens_that_the_model_s_cache_had_cost_their_own_price(site: Counted):
+    key = site.issue("repeating")
+    details: dict[str, Any] = {"prompt_tokens_details": {"cached_tokens": 60}}
+    site.models[0].usage = {"prompt_tokens": 100, "completion_tokens": 1, **details}
+    answer = site.chat(key, "repeating")
+    line = site.gateways[0].wait_for_line("request", request_id=answer.headers["x-request-id"])
+    assert line["usd"] == pytest.approx((40 * 1000 + 60 * 100 + 10_000) / 1e6)
+
+
 STRANGE = [
     {"prompt_tokens": 10**20, "completion_tokens": 5},
     {"prompt_tokens": -1, "completion_tokens": -5},
@@ -377,3 +394,25 @@ def test_sums_by_team_workload_and_model_are_stored_when_a_replica_ends(site: Co
     assert row["usd"] == pytest.approx(3 * 0.057)
     (used,) = site.ask_database("SELECT amount FROM isthmus.used WHERE scope LIKE '%last'")
     assert used["amount"] == 3 * 57_000, "its lease was given back"
+
+
+def test_the_used_share_of_a_months_limit_is_a_metric(site: Counted):
+    key = site.issue("measured")
+    assert site.chat(key, "measured").status_code == 200
+    limited = {"name": "measured", "allowance": {"tokens_per_month": 100_000}}
+    late = site.start(
+        workloads=[limited, {"name": "left"}],
+        routes=[{**site.place(), "workload": name} for name in ("measured", "left")],
+    )
+    try:
+        late.wait_until_up()
+        labels = {"of": "workload", "limited": "measured", "unit": "tokens"}
+        end = time.monotonic() + 20
+        while not (share := late.metric("isthmus_month_used_ratio", **labels)):
+            assert time.monotonic() < end, "the share is not exported"
+            time.sleep(0.1)
+        assert 12 / 100_000 <= share < 1
+        assert 'limited="left"' not in late.health("/metrics").text, "a workload without a limit has a share"
+    finally:
+        late.stop()
+        site.gateways.remove(late)

@@ -28,7 +28,9 @@ def test_a_key_in_another_header_or_twice_is_401(chain: Site):
     good = KEYS[WORKLOAD]
     for headers in (
         [("authorization", f"Basic {good}")],
-        [("x-api-key", good)],
+        [("api-key", good)],
+        [("x-api-key", good), ("x-api-key", "wrong")],
+        [("x-api-key", good), ("authorization", "Bearer wrong")],
         [("authorization", f"Bearer {good}"), ("authorization", "Bearer wrong")],
     ):
         assert chain.client.post(CHAT, json=chat(), headers=headers).status_code == 401

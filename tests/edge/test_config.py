@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from edge.config import ConfigError, DetectorConfig, GatewayConfig, SealerConfig, check, load
+from edge.config import (
+    ConfigError,
+    DetectorConfig,
+    GatewayConfig,
+    LoaderConfig,
+    NotifierConfig,
+    SealerConfig,
+    check,
+    load,
+)
 from edge.tls import client_context, server_context
 from tests.edge.conftest import gateway_config
 from tests.edge.processes import ROOT
@@ -64,7 +73,7 @@ def test_the_edge_accepts_the_files_that_the_components_write():
     ):
         read = check(YAML(typ="safe", pure=True).load(to_yaml(written)), FILE)
         assert read.mode == written["mode"]
-        assert not isinstance(read, SealerConfig | DetectorConfig)
+        assert not isinstance(read, SealerConfig | DetectorConfig | NotifierConfig | LoaderConfig)
         assert read.limits.drain_s == read.limits.request_timeout_s
 
 
@@ -94,10 +103,50 @@ def counted(**changes: Any) -> dict[str, Any]:
     return config
 
 
+def moved(releasers: int = 1, **canary: Any) -> dict[str, Any]:
+    """A gateway configuration whose canary people move in steps."""
+    place = {key: value for key, value in route()[0].items() if key in ("url", "server_name", "model")}
+    fields = {**place, "percent": 0, "release": "v2", "steps": [1, 100], **canary}
+    keys = [f"ssh-ed25519 {'a' * 68} ann"] * releasers
+    return counted(routes=route(canary=fields), releasers=keys)
+
+
+def judged(judge: str = "judge", **of_judge: Any) -> dict[str, Any]:
+    """A gateway configuration in which another workload judges answers of a release."""
+    config = moved(judge={"workload": judge, "rubric": "It names the rent.", "percent": 10, "per_day": 100})
+    config["workloads"] = [{"name": "w"}, {"name": "judge"}]
+    config["routes"] += [{**route()[0], "workload": "judge", "model": "judge-model", **of_judge}]
+    return config
+
+
+def test_a_release_in_steps_is_accepted():
+    assert check(moved(), FILE).mode == "gateway"
+
+
+def test_a_judge_of_the_same_gateway_is_accepted():
+    assert check(judged(), FILE).mode == "gateway"
+
+
 WRONG = [
+    (moved(steps=[5, 1]), "steps must ascend"),
+    (moved(steps=[101]), "less than or equal to 100"),
+    (moved(percent=5), "percent must be 0 with steps"),
+    (moved(release=None), "steps needs `release`"),
+    (moved(releasers=0), "releasers is needed for the steps"),
+    (judged("nobody"), "the judge 'nobody' of 'w' must be a chat workload of this gateway"),
+    (judged(task="embedding"), "must be a chat workload of this gateway"),
+    (judged(model=route()[0]["model"]), "is one of the models that it judges"),
+    (
+        gateway(**{key: moved()[key] for key in ("routes", "releasers")}),
+        "database is needed for the steps",
+    ),
+    (counted(releasers=["ssh-rsa AAAA ann"]), "releasers.0: String should match"),
     (gateway(rotues=[]), "rotues: this key is unknown"),
-    (gateway(mode="proxy"), "mode: must be gateway, sidecar, translator, sealer, detector or reviews"),
-    ({}, "mode: must be gateway, sidecar, translator, sealer, detector or reviews"),
+    (
+        gateway(mode="proxy"),
+        "mode: must be gateway, sidecar, translator, sealer, detector, reviews, chat, notifier or loader",
+    ),
+    ({}, "mode: must be gateway, sidecar, translator, sealer, detector, reviews, chat, notifier or loader"),
     (gateway(routes=[]), "routes:"),
     (gateway(routes=route(url="http://m.svc")), "routes.0.url: must be https://"),
     (gateway(routes=route(url="https://m.svc/v1")), "routes.0.url: must be https://"),
@@ -142,8 +191,29 @@ WRONG = [
         "must stay on the site, but goes to 'x.openai.com'",
     ),
     (counted(routes=route(task="embedding", overflow=place())), "overflow is for task chat only"),
-    (counted(routes=route(task="rerank", completions=True)), "completions is for task chat only"),
+    (counted(routes=route(task="embedding", fallback=[place()])), "fallback is for task chat only"),
+    (
+        counted(routes=route(fallback=[place(url="https://x.openai.com")])),
+        "must stay on the site, but goes to 'x.openai.com'",
+    ),
+    (
+        counted(routes=route(interfaces=["batches"])),
+        "file_store is needed for the interface batches of",
+    ),
+    (
+        counted(routes=route(task="rerank", interfaces=["completions"])),
+        "interfaces: completions is for task chat only",
+    ),
     (counted(routes=route(usd_per_gpu_hour=2.5)), "usd_per_gpu_hour needs gpus"),
+    (counted(routes=route(replicas=2)), "replicas needs by_replica"),
+    (
+        counted(model_probes={"interval_s": 5}),
+        "timeout_s 10 is above interval_s 5, so probes would overlap. Set timeout_s to 5 or less",
+    ),
+    (
+        counted(routes=route(url="https://10.0.0.7:8443", by_replica=True)),
+        "by_replica needs a host name that lists the replicas",
+    ),
     (counted(routes=[*route(name="a"), *route(name="a")]), "names 'a' of workload 'w' twice"),
     (counted(routes=route(workload="x")), "workload 'x' is not in `workloads`"),
     (counted(workloads=[{"name": "w", "team": "t"}]), "team 't' of 'w' is not in `teams`"),

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 
-from edge.deadlines import ClientLeft, Deadline, Relay, while_connected
+from edge.deadlines import TIMEOUT, ClientLeft, Deadline, Relay, allowed_s, while_connected
+from edge.openai_api import Refusal
 
 
 def test_a_stream_that_ends_before_its_first_chunk_closes_its_source():
@@ -131,5 +133,27 @@ def test_a_disconnect_after_the_answer_does_not_undo_it():
             await asyncio.sleep(0)
             client.gone.set()
         await asyncio.sleep(0.02)
+
+    asyncio.run(scenario())
+
+
+def test_a_request_has_the_shorter_time_of_its_sender_and_the_process():
+    def asking(*seconds: str) -> Request:
+        headers = [(TIMEOUT.encode(), value.encode()) for value in seconds]
+        return Request({"type": "http", "headers": headers})
+
+    assert allowed_s(asking(), 300) == 300
+    assert allowed_s(asking("2.5"), 300) == 2.5
+    assert allowed_s(asking("600"), 300) == 300
+    with pytest.raises(Refusal, match="one number of seconds"):
+        allowed_s(asking("2", "3"), 300)
+
+
+def test_what_is_left_of_a_deadline_shrinks_and_is_never_zero():
+    async def scenario() -> None:
+        deadline = Deadline(0.02, set())
+        before = deadline.left_s
+        await asyncio.sleep(0.03)
+        assert 0 < deadline.left_s < before
 
     asyncio.run(scenario())

@@ -58,6 +58,6 @@ def test_the_configuration_may_be_given_in_a_variable(monkeypatch: pytest.Monkey
     monkeypatch.setenv("EDGE_CONFIG", "mode: nothing\n")
     with pytest.raises(
         ConfigError,
-        match="env:EDGE_CONFIG: mode: must be gateway, sidecar, translator, sealer, detector or reviews",
+        match="env:EDGE_CONFIG: mode: must be gateway, sidecar",
     ):
         load(Path("env:EDGE_CONFIG"))

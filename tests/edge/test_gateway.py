@@ -165,3 +165,18 @@ def test_a_client_that_disconnects_before_the_answer_ends_the_work_of_the_model(
     with pytest.raises(Exception, match="timed out"):
         chain.client.post("/v1/chat/completions", json=chat(), headers=bearer(KEYS[WORKLOAD]), timeout=0.5)
     assert chain.model.cancelled.wait(5), "the model went on for nobody"
+
+
+def test_a_caller_may_allow_less_time_than_the_gateway_and_the_rest_is_passed_on(chain: Site):
+    chain.model.reset("stall")
+    headers = {**bearer(KEYS[WORKLOAD]), "x-request-timeout": "1.5"}
+    answer = chain.client.post("/v1/chat/completions", json=chat(), headers=headers)
+    assert (answer.status_code, code_of(answer)) == (504, "timeout")
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "soon", "1e9", "nan", "", "123456"])
+def test_a_time_that_is_no_number_of_seconds_is_refused(chain: Site, seconds: str):
+    headers = {**bearer(KEYS[WORKLOAD]), "x-request-timeout": seconds}
+    answer = chain.client.post("/v1/chat/completions", json=chat(), headers=headers)
+    assert (answer.status_code, code_of(answer)) == (400, "invalid_request_timeout")
+    assert chain.model.received == []

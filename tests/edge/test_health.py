@@ -16,6 +16,7 @@ from edge.routing import Unsent, Upstream, UpstreamCall
 from edge.routing.endpoint import Broken
 from edge.routing.gpu_time import Sharing
 from edge.routing.health import FIRST_S, IN_A_ROW, LONGEST_S, Health
+from edge.routing.replica import Replica
 from edge.usage_accounts import cost
 
 
@@ -100,23 +101,39 @@ def test_shares_of_gpu_time_add_up_to_the_busy_time(steps: list[tuple[int, int]]
     assert min(shares) >= 0
 
 
-def test_requests_of_other_replicas_reduce_the_share_of_gpu_time():
+def test_requests_of_other_gateways_reduce_the_share_of_gpu_time():
     clock = Clock()
     sharing = Sharing(clock)
     began = sharing.enter()
-    sharing.told(4)
+    sharing.report(4)
     clock.now += 8
     assert sharing.leave(began) == 2
+
+
+def test_what_other_gateways_run_is_not_forgotten_when_a_request_of_this_one_ends():
+    clock = Clock()
+    sharing = Sharing(clock)
+    ending, staying = sharing.enter(), sharing.enter()
+    sharing.report(5)
+    sharing.leave(ending)
+    clock.now += 8
+    assert sharing.leave(staying) == 2
 
 
 class Failing:
     """An endpoint that fails as the test says."""
 
     def __init__(self, error: httpx.HTTPError) -> None:
-        self.error, self.sharing, self.health = error, Sharing(), Health()
+        self.error, self.replicas = error, [Replica("https://m.svc:8443", _unused, 5)]
 
-    async def post(self, path: str, headers: dict[str, str], body: bytes, *, fresh: bool) -> Any:
+    async def post(
+        self, path: str, headers: dict[str, str], body: bytes, *, replica: Replica, fresh: bool
+    ) -> Any:
         raise self.error
+
+
+async def _unused(url: str, fresh: bool) -> bytes | None:
+    raise AssertionError("this replica is not probed")
 
 
 @pytest.mark.parametrize(
@@ -135,11 +152,11 @@ def test_a_request_that_may_still_run_is_never_sent_again(error: httpx.HTTPError
     endpoint: Any = Failing(error)
     opened = UpstreamCall(Upstream(Place(**PLACE), endpoint, "m"))
     for _ in range(IN_A_ROW - 1):
-        endpoint.health.refused()
+        endpoint.replicas[0].health.refused()
     with pytest.raises(Refusal) as caught:
         asyncio.run(opened.send("/v1/chat/completions", b"{}", {}))
     assert type(caught.value) is kind
-    assert endpoint.health.good is (kind is Refusal)
+    assert endpoint.replicas[0].health.good is (kind is Refusal)
 
 
 PLACE: Any = {"url": "https://m.svc:8443", "server_name": "m.svc", "model": "m"}
@@ -148,11 +165,18 @@ PLACE: Any = {"url": "https://m.svc:8443", "server_name": "m.svc", "model": "m"}
 @pytest.mark.parametrize(
     ("priced", "expected"),
     [
-        ({}, (None, None)),
-        ({"gpus": 4}, (40.0, None)),
+        ({}, (40.0, None)),
         ({"gpus": 4, "usd_per_gpu_hour": 2.5}, (40.0, 40 / 3600 * 2.5)),
-        ({"usd_per_million_tokens": {"prompt": 3, "completion": 15}}, (None, (3 * 1000 + 15 * 100) / 1e6)),
+        ({"usd_per_million_tokens": {"prompt": 3, "completion": 15}}, (40.0, (3 * 1000 + 15 * 100) / 1e6)),
     ],
 )
 def test_a_request_is_priced_by_gpu_time_or_tokens_or_not_at_all(priced: dict, expected: tuple):
-    assert cost(Place(**PLACE, **priced), 10.0, 1000, 100) == pytest.approx(expected)
+    assert cost(Place(**PLACE, **priced), 40.0, 1000, 100) == pytest.approx(expected)
+    assert cost(Place(**PLACE), None, 1000, 100) == (None, None)
+
+
+@pytest.mark.parametrize(("cached", "usd"), [(None, 3 * 1000), (0.3, 3 * 400 + 0.3 * 600), (0, 3 * 400)])
+def test_cached_tokens_have_their_own_price_where_it_is_known(cached: float | None, usd: float):
+    priced: dict = {"usd_per_million_tokens": {"prompt": 3, "completion": 15, "cached": cached}}
+    place = Place(**PLACE, **priced)
+    assert cost(place, None, 1000, 100, cached=600)[1] == pytest.approx((usd + 15 * 100) / 1e6)

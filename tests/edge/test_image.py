@@ -16,6 +16,8 @@ LOCKS = {
     "requirements.lock": ["edge"],
     "translator-requirements.lock": ["edge", "translator"],
     "detector-requirements.lock": ["edge", "detector"],
+    "notifier-requirements.lock": ["edge", "notifier"],
+    "evaluator-requirements.lock": ["evaluator"],
 }
 
 
@@ -38,7 +40,7 @@ def test_a_lock_file_has_its_extras_and_a_hash_in_every_line(file: str):
 
 
 def test_the_gateway_image_contains_neither_litellm_nor_aws_nor_pulumi():
-    unwanted = {"litellm", "boto3", "botocore", "openai", "pulumi", "spacy", "google-re2"}
+    unwanted = {"litellm", "boto3", "botocore", "openai", "pulumi", "spacy", "google-re2", "apprise"}
     assert not unwanted & set(locked("requirements.lock"))
     assert not {name for name in locked("translator-requirements.lock") if name.startswith("pulumi")}
 
@@ -61,6 +63,12 @@ DETECTOR = (
     "from edge.redaction import Detector, Rules\n"
     "Detector(Rules()).detect('DE89370400440532013000, 86 095 742 719, 943 476 5919')\n"
 )
+NOTIFIER = (
+    "import edge.notifier.process, edge.outbox, edge.listeners, holidays, apprise\n"
+    "holidays.country_holidays('DE', subdiv='HE').get('2026-12-25')\n"
+    "apprise.Apprise.instantiate('mailtos://relay.example?from=a@b.example&to=c@d.example')\n"
+)
+EVALUATOR = "import isthmus.engine.evaluation.job, ruamel.yaml, filelock\n"
 SEALER = "import edge.audit.sealing, boto3, cryptography.hazmat.primitives.asymmetric.ed25519\n"
 
 
@@ -70,6 +78,8 @@ SEALER = "import edge.audit.sealing, boto3, cryptography.hazmat.primitives.asymm
         (GATEWAY, "requirements.lock"),
         (SEALER, "translator-requirements.lock"),
         (DETECTOR, "detector-requirements.lock"),
+        (NOTIFIER, "notifier-requirements.lock"),
+        (EVALUATOR, "evaluator-requirements.lock"),
     ],
 )
 def test_every_mode_imports_only_packages_of_its_lock(imports: str, lock: str):
@@ -88,7 +98,7 @@ def test_every_mode_imports_only_packages_of_its_lock(imports: str, lock: str):
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     distributions, modules = (json.loads(line) for line in ended.stdout.splitlines())
-    # httpx, anyio and OpenTelemetry work without these. The others are hooks of a development environment.
-    optional = {"rich", "pygments", "sniffio", "setuptools", "psutil", "isthmus"}
+    # httpx, anyio, OpenTelemetry and oauthlib work without these. The others are hooks of a development environment.
+    optional = {"rich", "pygments", "blinker", "sniffio", "setuptools", "psutil", "isthmus"}
     assert {normal(name) for name in distributions} - optional <= set(locked(lock))
-    assert modules == []
+    assert modules == (["isthmus", "sandbox"] if imports is EVALUATOR else [])

@@ -270,7 +270,7 @@ def test_requests_waiting_for_a_hanging_database_fail_quickly(desk: Desk, monkey
 def test_the_documented_key_commands_work(desk: Desk, capsys: pytest.CaptureFixture[str]):
     text = (ROOT / "docs" / "edge.md").read_text()
     shown = [line.split("#")[0] for line in text.splitlines() if line.startswith("    python -m edge.keys")]
-    assert len(shown) == 5
+    assert len(shown) == 9
     key = "0" * 12
     for line in shown:
         arguments = (

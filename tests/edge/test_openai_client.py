@@ -61,7 +61,7 @@ def running(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
                 {"name": "spent", "allowance": {"tokens_per_month": 2000}},
             ],
             routes=[
-                {**site.place(), "workload": "narratives", "name": "fast", "completions": True},
+                {**site.place(), "workload": "narratives", "name": "fast", "interfaces": ["completions"]},
                 {**site.place(model="bge"), "workload": "narratives", "name": "vectors", "task": "embedding"},
                 {**site.place(), "workload": "spent"},
             ],

@@ -23,7 +23,7 @@ from tests.edge.test_translator import ENVIRONMENT, GATEWAY, NAME, start
 
 MODELS = ("model-a.isthmus-internal.svc", "model-b.isthmus-internal.svc")
 TRANSLATOR = "internal-translator.isthmus-internal.svc"
-BURST, KEPT, HALF = "burst", "kept", "half"
+BURST, KEPT, HALF, SPARED = "burst", "kept", "half", "spared"
 CHAT = "/v1/chat/completions"
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -52,7 +52,7 @@ class Site:
             model.reset(behaviour)
             model.metrics = f'vllm:num_requests_waiting{{engine="0"}} {count}.0\n'
         self.bedrock.reset()
-        well = [float(behaviour in ("ok", "full", "status-500", "stall")) for behaviour in behaviours]
+        well = [float(behaviour not in ("status-503", "ill")) for behaviour in behaviours]
         expected = {
             "good": well,
             "waiting": [count if good else 0 for count, good in zip(waiting, well, strict=True)],
@@ -113,7 +113,7 @@ def _config(folder: Path, authority: Authority, sidecars: list[Edge], translator
     overflow = {"url": translator.url, "server_name": TRANSLATOR, "model": NAME, "when_waiting": 5}
     lines = "".join(
         f"  - {{key_sha256: {hashlib.sha256(f'key-of-{name}'.encode()).hexdigest()}, workload: {name}}}\n"
-        for name in (BURST, KEPT, HALF)
+        for name in (BURST, KEPT, HALF, SPARED)
     )
     (folder / "callers.yaml").write_text(f"callers:\n{lines}")
     return {
@@ -126,9 +126,10 @@ def _config(folder: Path, authority: Authority, sidecars: list[Edge], translator
             {**first, "workload": KEPT, "also": [second]},
             {
                 **{**first, "workload": BURST, "also": [second], "overflow": overflow},
-                **{"completions": True, "cache_salt": "team/x"},
+                **{"interfaces": ["completions"], "cache_salt": "team/x"},
             },
             {**closed, "workload": HALF, "also": [second]},
+            {**first, "workload": SPARED, "fallback": [{**second, "model": "small"}]},
         ],
     }
 
@@ -273,3 +274,56 @@ def test_a_trace_header_is_forwarded_to_the_model_and_nothing_else(site: Site, s
     assert b"tracestate" not in raw.lower()
     if passed:
         assert site.gateway.wait_for_line("request", trace_id=TRACE.split("-")[1])["status"] == 200
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "code"),
+    [
+        ("status-503", "model_unavailable"),
+        ("status-429", "model_busy"),
+        ("status-500", "bad_gateway"),
+        ("too-long", "context_length_exceeded"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_another_model_answers_what_the_own_one_cannot(
+    site: Site, behaviour: str, code: str, *, stream: bool
+):
+    site.behave(behaviour, "ok")
+    before = site.gateway.metric("isthmus_fallbacks_total", workload=SPARED, code=code)
+    answer = site.ask(SPARED, stream=stream)
+    assert answer.status_code == 200
+    assert answer.headers["x-isthmus-fallback"] == code
+    assert '"model":"spared"' in answer.text, "a caller's name of the model stays"
+    (sent,) = site.models[1].received
+    assert b'"model":"small"' in sent
+    line = site.gateway.wait_for_line("request", workload=SPARED, fallback=code, stream=stream)
+    assert (line["endpoint"], line["status"]) == (site.names[1], 200)
+    assert site.gateway.metric("isthmus_fallbacks_total", workload=SPARED, code=code) == before + 1
+
+
+def test_while_the_own_model_answers_there_is_no_fallback(site: Site):
+    answer = site.ask(SPARED)
+    assert answer.status_code == 200
+    assert "x-isthmus-fallback" not in answer.headers
+    assert site.counts() == (1, 0, 0)
+
+
+def test_a_request_that_no_model_can_answer_gets_the_refusal_of_the_own_one(site: Site):
+    site.behave("too-long", "status-503")
+    answer = site.ask(SPARED)
+    assert answer.status_code == 400
+    assert code_of(answer) == "context_length_exceeded"
+    assert "4096" in answer.text
+
+
+def test_a_request_that_ends_connections_is_not_offered_to_another_model(site: Site):
+    site.behave("die", "ok")
+    assert site.ask(SPARED).status_code == 502
+    assert site.counts()[1] == 0
+
+
+def test_a_wrong_request_is_not_offered_to_another_model(site: Site):
+    site.behave("status-400", "ok")
+    assert site.ask(SPARED).status_code == 400
+    assert site.counts()[1] == 0

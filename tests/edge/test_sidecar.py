@@ -125,3 +125,13 @@ def test_the_health_port_serves_only_health_and_metrics_of_the_model_server(chai
     assert httpx.post(chain.sidecar.health_url + CHAT, json={}, trust_env=False).status_code == 404
     chain.model.reset("status-503")
     assert chain.sidecar.health().status_code == 503
+
+
+def test_the_time_that_the_gateway_has_left_is_the_limit(chain: Site):
+    chain.model.reset("stall")
+    with httpx.Client(verify=chain.authority.client("gateway"), trust_env=False, timeout=60) as client:
+        answer = client.post(
+            chain.sidecar.url + CHAT, json=chat(model=MODEL), headers={"x-request-timeout": "0.5"}
+        )
+    assert answer.status_code == 504
+    assert answer.json()["error"]["code"] == "timeout"

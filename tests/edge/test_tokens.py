@@ -157,12 +157,13 @@ class Published:
     """The issuer's keys on a server."""
 
     def __init__(self, issuer: Issuer) -> None:
-        self.issuer, self.asked, self.status = issuer, 0, 200
+        self.issuer, self.asked, self.status, self.delay_s = issuer, 0, 200, 0.0
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.asked += 1
+                time.sleep(outer.delay_s)
                 raw = outer.issuer.published().encode()
                 self.send_response(outer.status)
                 self.send_header("content-length", str(len(raw)))
@@ -208,6 +209,38 @@ def test_a_rotated_key_is_fetched_once_it_is_seen(published: Published, monkeypa
         monkeypatch.setattr(tokens, "RETRY_S", 0.0)
         await verifier.person(issuer.token(["clerks"]))
         assert published.asked == 2
+
+    asyncio.run(rotating())
+
+
+def test_those_who_come_while_the_first_keys_are_fetched_wait_for_them(published: Published):
+    verifier, issuer = fetching(published), published.issuer
+    published.delay_s = 0.2
+
+    async def at_once() -> list[Person]:
+        return await asyncio.gather(*(verifier.person(issuer.token(["clerks"])) for _ in range(20)))
+
+    assert {found.groups for found in asyncio.run(at_once())} == {frozenset({"clerks"})}
+    assert published.asked == 1
+
+
+def test_nobody_with_a_known_key_waits_while_keys_are_fetched_anew(
+    published: Published, monkeypatch: pytest.MonkeyPatch
+):
+    verifier, issuer = fetching(published), published.issuer
+    monkeypatch.setattr(tokens, "RETRY_S", 0.0)
+
+    async def rotating() -> None:
+        old = issuer.token(["clerks"])
+        await verifier.person(old)
+        issuer.rotate()
+        published.delay_s = 0.5
+        new = asyncio.create_task(verifier.person(issuer.token(["clerks"])))
+        await asyncio.sleep(0.1)
+        monkeypatch.setattr(tokens, "REFRESH_S", 0.0)
+        await asyncio.wait_for(verifier.person(old), 0.2)
+        assert not new.done()
+        await new
 
     asyncio.run(rotating())
 

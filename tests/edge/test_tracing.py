@@ -93,7 +93,13 @@ def test_every_request_gives_a_span_below_its_callers_without_content(
     values = attributes(answer_span)
     assert (values["isthmus.workload"], values["http.response.status_code"]) == (WORKLOAD, 200)
     assert (values["gen_ai.usage.input_tokens"], values["gen_ai.usage.output_tokens"]) == (7, 5)
-    assert attributes(failed)["isthmus.code"] == "bad_gateway"
+    assert answer_span.name == f"chat {WORKLOAD}"
+    assert (values["gen_ai.operation.name"], values["gen_ai.request.model"]) == ("chat", WORKLOAD)
+    assert "gen_ai.response.time_to_first_chunk" not in values
+    assert attributes(stream)["gen_ai.response.time_to_first_chunk"] > 0
+    assert attributes(stream)["gen_ai.request.stream"] is True
+    assert not [key for key in values if "message" in key or "instructions" in key], "content is no attribute"
+    assert attributes(failed)["isthmus.code"] == attributes(failed)["error.type"] == "bad_gateway"
     assert failed.trace_id.hex() != TRACE
     for body in collector.bodies:
         for secret in (b"IBAN", b"Muster", KEYS[WORKLOAD].encode()):

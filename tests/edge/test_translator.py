@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from edge.exchange import Exchange
 from tests.edge.certificates import Authority
 from tests.edge.conftest import code_of
 from tests.edge.fake_bedrock import WORDS, FakeBedrock
@@ -149,6 +150,19 @@ def test_a_bedrock_stream_becomes_events_and_ends_with_done(stage: Stage):
     assert {chunk["model"] for chunk in chunks} == {NAME}
     assert chunks[-1]["usage"]["total_tokens"] == 14
     assert [path.rsplit("/")[-1] for path, _, _ in stage.bedrock.requests] == ["converse-stream"]
+    assert stage.bedrock.wrong == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_tokens_that_bedrock_had_in_its_cache_are_a_part_of_the_prompt(stage: Stage, stream: bool):
+    stage.bedrock.usage = {"inputTokens": 11, "outputTokens": 3, "totalTokens": 34}
+    stage.bedrock.usage |= {"cacheReadInputTokens": 16, "cacheWriteInputTokens": 4}
+    options = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
+    response = stage.ask(**options)
+    answer = json.loads(stream_data(response)[-2]) if stream else response.json()
+    exchange = Exchange("POST")
+    assert exchange.note_usage(answer["usage"])
+    assert (exchange.prompt_tokens, exchange.cached_tokens, exchange.completion_tokens) == (31, 16, 3)
     assert stage.bedrock.wrong == []
 
 
@@ -293,3 +307,11 @@ def test_the_log_holds_no_content_and_no_secret(stage: Stage):
         assert secret not in output, f"{secret!r} is in the log"
     line = stage.edge.wait_for_line("request", code="ok", stream=False)
     assert (line["prompt_tokens"], line["completion_tokens"]) == (11, 3)
+
+
+def test_the_health_port_serves_no_content_and_no_secret(stage: Stage):
+    stage.ask()
+    served = "".join(stage.edge.health(path).text for path in ("/metrics", "/health", "/live"))
+    assert f'workload="{NAME}"' in served
+    for secret in ("Name of the client", *WORDS, "dummy-secret", "dummy-token", "AKIDDUMMY", "123456789012"):
+        assert secret not in served, f"{secret!r} is served to whoever reads metrics"

@@ -78,7 +78,9 @@ def narratives(*clients: str) -> dict[str, Any]:
 
 def names_model(letter: str) -> dict[str, Any]:
     german = {"file": "bank_de_names-1.0.0-py3-none-any.whl", "sha256": letter * 64, "language": "de"}
-    english = bank.overrides()["gateways"][2]["screening"]["models"][1]
+    english = next(entry for entry in bank.overrides()["gateways"] if entry["name"] == INTERNAL)["screening"][
+        "models"
+    ][1]
     return gateway(INTERNAL, screening={"models": [german, english]})
 
 

@@ -16,6 +16,8 @@ from isthmus.engine.verification import access, prompts
 from isthmus.engine.verification.access import GatewayAccess, Reviewer
 from isthmus.engine.verification.prompts import Verified
 
+pytestmark = pytest.mark.whole
+
 ANSWER = {"model": "m", "choices": [{"message": {"content": "Good day."}}]}
 ID = "8f" * 16
 
@@ -78,6 +80,15 @@ def test_an_answer_is_shown_with_the_request_it_belongs_to(world: World, tmp_pat
     [(_, authorization, body)] = world.asked
     assert authorization == "Bearer isk_secret"
     assert (body["model"], body["messages"]) == ("help", [{"role": "user", "content": "Good day?"}])
+
+
+def test_a_workload_that_embeds_is_asked_for_a_vector(world: World, tmp_path: Path):
+    vectors = {"model": "e5", "data": [{"object": "embedding", "index": 0, "embedding": [0.6, 0.8]}]}
+    world.answers["/v1/embeddings"] = (200, vectors)
+    found = asked(world, tmp_path, task="embedding")
+    assert (found.outcome, found.text, found.well) == ("answered", "a vector of 2 numbers", True)
+    [(_, _, body)] = world.asked
+    assert body == {"model": "help", "input": "Good day?"}
 
 
 def test_a_rule_that_refuses_is_an_answer_of_the_gateway(world: World, tmp_path: Path):

@@ -73,13 +73,17 @@ def output_schemas() -> dict[str, dict[str, Any]]:
     from isthmus.contracts.reports.comparison import Comparison
     from isthmus.contracts.reports.drift import Drift
     from isthmus.contracts.reports.evidence import Evidence
+    from isthmus.contracts.reports.measured_traffic import FromUsage
     from isthmus.contracts.reports.preview import Preview
+    from isthmus.contracts.reports.value import ValueReport
     from isthmus.engine.seen import Answer, Order
     from sandbox.status import Status
 
     models: dict[str, Any] = {
         "preview and ci": Preview,
         "compare": Comparison,
+        "plan --from-usage": FromUsage,
+        "value": ValueReport,
         "drift": Drift,
         "evidence": Evidence,
         "sandbox status": Status,
@@ -140,9 +144,19 @@ def gateway_metrics() -> bytes:
     metrics = Metrics("restricted")
     metrics.watch_audit(lambda: 0.0)
     endpoint: Any = SimpleNamespace(
-        name="model", health=SimpleNamespace(good=True), sharing=SimpleNamespace(running=0), waiting=0
+        name="model",
+        good=True,
+        running=0,
+        waiting=0,
+        replica_states={"good": 1},
+        queued=0,
+        limit=1,
+        is_resolved=True,
     )
     metrics.watch(endpoint)
+    probes = metrics.watch_models()
+    probes.add("model", "llama", "ok", 0.1)
+    probes.note("model", "llama", failures=0, replicas=0)
     metrics.unsent(endpoint)
     metrics.entered()
     metrics.add(_exchange(Exchange, code="timeout"), 0.1)

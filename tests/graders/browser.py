@@ -116,5 +116,9 @@ class Page:
         """Requests, dialogs, console messages and errors since it was opened."""
         return self.browser.ask(page=self.number, seen=True)
 
+    def forget(self) -> None:
+        """Delete the cookies of its context, as if every session had ended."""
+        self.browser.ask(page=self.number, forget=True)
+
     def close(self) -> None:
         self.browser.ask(page=self.number, close=True)

@@ -70,8 +70,12 @@ def allowed(platform: dict[str, Any], site: str) -> set[Way]:
             connections |= {Way(out, ends, "TCP", port) for ends, port in _ways_out(gateway, platform)}
             if gateway.get("audit"):
                 connections |= set(_sealer(gateway, platform))
+                connections |= set(_loader(gateway, platform))
             if gateway.get("database"):
                 connections |= set(_database(gateway))
+            connections |= set(_people_of_reviews(gateway, platform))
+            if gateway.get("chat"):
+                connections |= set(_chat(gateway, platform))
     return connections
 
 
@@ -131,6 +135,18 @@ def _sealer(gateway: dict[str, Any], platform: dict[str, Any]) -> Iterator[Way]:
     yield Way(pod, store["address"], "TCP", port)
 
 
+def _loader(gateway: dict[str, Any], platform: dict[str, Any]) -> Iterator[Way]:
+    """Who loads a gateway's usage reaches the ledger and the store of the records by their addresses."""
+    ledger = (gateway.get("usage") or {}).get("ledger")
+    if ledger is None:
+        return
+    pod = f"{class_space(gateway)}-loader/{gateway['class']}-loader"
+    (store,) = [entry for entry in platform["audit"] if entry["site"] == gateway["site"]]
+    yield Way(MONITORING, pod, "TCP", HEALTH)
+    yield Way(pod, ledger["address"], "TCP", str(ledger.get("port", 5432)))
+    yield Way(pod, store["address"], "TCP", store["endpoint"].rpartition("/")[2].partition(":")[2] or "443")
+
+
 def _database(gateway: dict[str, Any]) -> Iterator[Way]:
     """The gateway reaches its database by its address; so do those who decide upon its answers, and reviewers them."""
     class_, database = gateway["class"], gateway["database"]
@@ -145,6 +161,40 @@ def _database(gateway: dict[str, Any]) -> Iterator[Way]:
             Way(f"{from_namespace}/app", pod, "TCP", SERVING)
             for from_namespace in reviews.get("from_namespaces") or []
         )
+
+
+def _people_of_reviews(gateway: dict[str, Any], platform: dict[str, Any]) -> Iterator[Way]:
+    """Browsers come to the desk through its sign-on, and the notifier reaches its database and mail relays."""
+    class_, reviews = gateway["class"], gateway.get("reviews") or {}
+    if reviews.get("desk"):
+        in_front = f"{class_space(gateway)}-reviews-sign-on/{class_}-reviews-sign-on"
+        yield Way(in_front, f"{class_space(gateway)}-reviews/{class_}-reviews", "TCP", "8445")
+        yield Way(in_front, platform["people"]["sign_on"]["address"], "TCP", "443")
+        yield Way(MONITORING, in_front, "TCP", HEALTH)
+    if notifier := reviews.get("notifier"):
+        pod, database = f"{class_space(gateway)}-notifier/{class_}-notifier", gateway["database"]
+        yield Way(pod, database["address"], "TCP", str(database.get("port", 5432)))
+        for mail in [target["mail"] for target in notifier["targets"] if target.get("mail")]:
+            yield Way(pod, mail["address"], "TCP", str(mail.get("port", 587)))
+        yield Way(MONITORING, pod, "TCP", HEALTH)
+
+
+def _chat(gateway: dict[str, Any], platform: dict[str, Any]) -> Iterator[Way]:
+    """Browsers come to the sign-on, from there to the chat, from there to the gateway. Each looks up its own names."""
+    class_, chat, sign_on = gateway["class"], gateway["chat"], platform["people"]["sign_on"]
+    pod, in_front = (
+        f"{class_space(gateway)}-chat/{class_}-chat",
+        f"{class_space(gateway)}-sign-on/{class_}-sign-on",
+    )
+    yield Way(in_front, pod, "TCP", SERVING)
+    yield Way(pod, f"{class_space(gateway)}/{class_}-gateway", "TCP", SERVING)
+    yield Way(pod, chat["database"]["address"], "TCP", str(chat["database"].get("port", 5432)))
+    yield Way(in_front, sign_on["address"], "TCP", "443")
+    keys = sign_on["keys"].get("address")
+    if keys:
+        yield Way(pod, keys, "TCP", "443")
+    for each in (pod, in_front):
+        yield Way(MONITORING, each, "TCP", HEALTH)
 
 
 def _ways_out(gateway: dict[str, Any], platform: dict[str, Any]) -> Iterator[tuple[str, str]]:

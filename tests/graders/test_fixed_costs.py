@@ -19,9 +19,15 @@ IN_AWS = ["bank-dev", "bank-overflow", "cloud-managed", "cloud-private", "hosted
 
 
 def resources(rendering: Rendering, kind: str) -> list[dict]:
-    """Inputs of all rendered AWS resources of a type."""
+    """Inputs of all rendered AWS resources of a type, but for those of alarms to operations: overrides alone name whom
+    they tell, and the plan does not know overrides.
+    """
     documents = [json.loads(path.read_text()) for path in rendering.aws]
-    return [document["inputs"] for document in documents if document["type"].split(":")[-1] == kind]
+    return [
+        document["inputs"]
+        for document in documents
+        if document["type"].split(":")[-1] == kind and ":ServingAlarms$" not in document["urn"]
+    ]
 
 
 def rendered_quantities(rendering: Rendering) -> dict[str, float]:

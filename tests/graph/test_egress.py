@@ -266,6 +266,19 @@ def test_the_proxies_of_a_router_in_the_same_namespace_are_no_exit() -> None:
     assert len(to_selectors(proxies)) == 1
 
 
+def test_the_proxies_of_a_router_are_no_exit_of_another_namespace_whose_pods_call_the_gateway() -> None:
+    """A chat: its gateway is in the namespace of the class, and a router behind it."""
+    proxies = {"podSelector": {"matchLabels": {"gateway.networking.k8s.io/gateway-name": "router"}}}
+    chat = [
+        *closed(name="chat"),
+        *deployment("chat", "chat"),
+        network_policy(pods_of("apps", app="work"), in_="chat"),
+    ]
+    gateway = [*closed(), *deployment(), network_policy(proxies)]
+    assert verdicts(*chat, *gateway, router("apps")) == set()
+    assert len(verdicts(*chat, *gateway, router("chat"))) == 1
+
+
 def test_the_control_plane_of_a_router_is_no_exit_for_the_gateways_class_alone() -> None:
     peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "envoy-system"}}}
     assert to_selectors(peer, platform_=platform(router=ROUTER)) == set()

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.reference.admission import replicas_name
 from isthmus.contracts.reference.handling import Exception_
 from isthmus.contracts.reports.preview import DataPath
 from isthmus.core.pulumi_values import UNKNOWN
@@ -27,6 +28,8 @@ from tests.broken_graphs.changes import Change, workload
 from tests.broken_graphs.changes import replace_text as edit
 from tests.broken_graphs.resources import change_inputs
 from tests.graph.clouds import deployed
+
+pytestmark = pytest.mark.whole
 
 GOLDEN = Path(__file__).parent / "data" / "bank-dev.paths.json"
 TODAY = "2026-11-26"
@@ -153,6 +156,17 @@ def test_a_restricted_endpoint_that_moves_to_bedrock_is_refused_with_its_path() 
 RESTRICTED_MODEL = serving("transaction-narratives").model
 
 
+def _move(endpoint: str, service: str) -> Change:
+    """Sends the requests for an endpoint to another Service, which lists no replicas."""
+
+    def change(inputs: dict[str, Any]) -> None:
+        for name in (replicas_name(endpoint), endpoint):
+            if name in inputs["data"]["config.yaml"]:
+                edit(name, service)(inputs)
+
+    return change
+
+
 def _asked_as(config: Resource, name: str) -> str:
     text = config.inputs["data"]["config.yaml"]
     return text.replace(
@@ -163,7 +177,7 @@ def _asked_as(config: Resource, name: str) -> str:
 def test_confidential_work_may_use_bedrock_only_with_an_exception_and_until_its_end_date() -> None:
     endpoint = serving("kyc-extraction")
     moved = [
-        *changed(CONFIG, "confidential-gateway-config", edit(endpoint.id, "confidential-translator")),
+        *changed(CONFIG, "confidential-gateway-config", _move(endpoint.id, "confidential-translator")),
         *as_other("internal-gateway-translator", "internal", "confidential"),
     ]
     moved_resources = [

@@ -8,7 +8,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_LINES, MAX_PARAMETERS = 60, 8
-PACKAGES = ("isthmus", "components", "policies", "stacks", "sandbox", "edge")
+MAX_OPTIONS = 9
+"""Parameters of a command: its options, which people give by name."""
+PACKAGES = ("isthmus", "components", "policies", "stacks", "sandbox", "edge", "trainer")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -33,14 +35,16 @@ def parameters_of(function: Function) -> int:
     return len(names) - (names[:1] in (["self"], ["cls"]))
 
 
-def is_too_large(function: Function) -> bool:
-    return lines_of(function) > MAX_LINES or parameters_of(function) > MAX_PARAMETERS
+def is_too_large(name: str, function: Function) -> bool:
+    is_command = name.startswith("isthmus/cli/") and "_commands.py " in name
+    most = MAX_OPTIONS if is_command else MAX_PARAMETERS
+    return lines_of(function) > MAX_LINES or parameters_of(function) > most
 
 
 def test_no_function_is_too_long_or_has_too_many_parameters():
     too_large = {
         f"{name}: {lines_of(function)} lines, {parameters_of(function)} parameters"
         for name, function in functions()
-        if is_too_large(function)
+        if is_too_large(name, function)
     }
     assert not too_large, sorted(too_large)

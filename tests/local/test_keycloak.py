@@ -46,3 +46,9 @@ def test_an_archive_with_another_digest_is_refused(tmp_path: Any, monkeypatch: p
     monkeypatch.setattr(keycloak, "_run", lambda command: None)
     with pytest.raises(EnvironmentFault, match="has the digest"):
         keycloak._fetch(tmp_path)
+
+
+def test_an_application_that_the_realm_lacks_is_made_like_its_first_one():
+    clients = keycloak.realm([], ["chat", "reviews"])[0]["clients"]
+    assert [client["clientId"] for client in clients] == ["chat", "reviews"]
+    assert clients[0]["protocolMappers"] == clients[1]["protocolMappers"]

@@ -127,13 +127,13 @@ def alarm_rule_that_is_switched_off(inputs: Any, context: Context) -> None:
 
 @FAMILY.changes("aws:cloudwatch/metricAlarm:MetricAlarm", where=lambda inputs, _: inputs.get("alarmActions"))
 def alarm_that_tells_nobody(inputs: Any, context: Context) -> None:
-    """An alarm of the audit trail has no action."""
+    """An alarm has no action."""
     inputs.update(alarmActions=[], okActions=[])
 
 
 @FAMILY.changes("aws:cloudwatch/metricAlarm:MetricAlarm", where=lambda inputs, _: inputs.get("alarmActions"))
 def alarm_whose_actions_are_off(inputs: Any, context: Context) -> None:
-    """The actions of an alarm of the audit trail are switched off."""
+    """The actions of an alarm are switched off."""
     inputs["actionsEnabled"] = False
 
 

@@ -57,6 +57,38 @@ def sealer_let_out_to_the_whole_site(inputs: Any, context: Context) -> None:
     block["cidr"] = ".".join([*block["cidr"].split(".")[:2], "0.0/16"])
 
 
+def of_a_loader(inputs: Any, context: Context) -> bool:
+    return context.labelled(ROLE) == "loader" and bool(inputs["spec"].get("egress"))
+
+
+def loads_above_public(config: Any, _: Context) -> bool:
+    return config["mode"] == "loader" and config["class"] != "public"
+
+
+def reads_the_store(pod: Any, _: Context) -> bool:
+    return any(container["name"] == "loader" for container in pod["spec"]["containers"])
+
+
+@FAMILY.changes(POLICY, where=of_a_loader)
+def loader_let_out_to_the_whole_site(inputs: Any, context: Context) -> None:
+    """A loader reaches every address of the ledger's network in place of the ledger."""
+    block = inputs["spec"]["egress"][0]["to"][0]["ipBlock"]
+    block["cidr"] = ".".join([*block["cidr"].split(".")[:2], "0.0/16"])
+
+
+@FAMILY.changes(*CONFIGURED, lens=CONFIGS, where=loads_above_public)
+def usage_loaded_into_a_database_in_the_cloud(config: Any, context: Context) -> None:
+    """A loader fills a ledger that a cloud hosts."""
+    config["database"]["host"] = "usage.c1.eu-central-1.rds.amazonaws.com"
+
+
+@FAMILY.changes(*WORKLOADS, lens=PODS, where=reads_the_store)
+def loader_with_the_credentials_of_the_sealer(pod: Any, context: Context) -> None:
+    """A loader reads the store with the Secret of the sealer, which may write seals."""
+    [store] = [volume for volume in pod["spec"]["volumes"] if volume["name"] == "store"]
+    store["secret"]["secretName"] = f"{context.space.split('-')[1]}-sealer"
+
+
 @FAMILY.changes(*WORKLOADS, lens=PODS, where=shares)
 def folder_of_the_other_that_can_be_written(pod: Any, context: Context) -> None:
     """A gateway can write seals, or a sealer records."""

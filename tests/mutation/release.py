@@ -145,6 +145,28 @@ def half_the_requests_to_an_unreleased_version(config: Any, context: Context) ->
     route["canary"] = {**canary, "model": f"{route['model']}-next", "percent": 50}
 
 
+@FAMILY.changes(*CONFIGURED, lens=CONFIGS, where=routes)
+def release_that_people_move_past_the_platform(config: Any, context: Context) -> None:
+    """People may move a workload's requests to another version, in steps that the platform does not state."""
+    route = config["routes"][0]
+    canary = {key: route[key] for key in ("url", "server_name", "model")}
+    route["canary"] = {**canary, "percent": 0, "release": "night", "steps": [100]}
+
+
+@FAMILY.changes(*CONFIGURED, lens=CONFIGS, where=routes)
+def release_that_a_stranger_may_move(config: Any, context: Context) -> None:
+    """Somebody whom the platform does not name may move releases of canaries."""
+    config["releasers"] = [f"ssh-ed25519 {'e' * 68} eve"]
+
+
+@FAMILY.changes(*CONFIGURED, lens=CONFIGS, where=routes)
+def copies_of_all_requests_to_an_unreleased_version(config: Any, context: Context) -> None:
+    """Copies of all requests of a workload go to a version that was not released, which answers nobody."""
+    route = config["routes"][0]
+    canary = {key: route[key] for key in ("url", "server_name", "model")}
+    route["canary"] = {**canary, "percent": 0, "release": "next", "shadow_percent": 100}
+
+
 def guarded(config: Any, _: Context) -> bool:
     return config["mode"] == "translator" and "guardrail" in config["models"][0]
 

@@ -79,3 +79,61 @@ def role_where_people_decide(inputs: Any, context: Context) -> list[Resource]:
     group = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "llm-ops"}
     body = {"metadata": meta, "roleRef": role, "subjects": [group]}
     return [beside(context.resource, f"{RBAC}:RoleBinding", "operators", body)]
+
+
+def has_desk(config: Any, _: Context) -> bool:
+    return config["mode"] == "reviews" and bool(config.get("desk"))
+
+
+def has_deadlines(config: Any, _: Context) -> bool:
+    return config["mode"] == "reviews" and bool(config.get("domains"))
+
+
+def notifies(config: Any, _: Context) -> bool:
+    return config["mode"] == "notifier"
+
+
+def of_notifier(inputs: Any, context: Context) -> bool:
+    return context.labelled(ROLE) == "notifier" and bool(inputs["spec"].get("egress"))
+
+
+@FAMILY.changes(*CONFIGURED, lens=CONFIGS, where=has_desk)
+def desk_open_to_another_group(config: Any, context: Context) -> None:
+    """Another group of the sign-on has a role at the desk."""
+    context.rng.choice(config["desk"]["groups"])["groups"].append("contractors")
+
+
+@FAMILY.changes(*CONFIGURED, lens=CONFIGS, where=has_desk)
+def auditors_who_read_and_decide(config: Any, context: Context) -> None:
+    """Those who may only see that people decided are made reviewers of all answers."""
+    for group in config["desk"]["groups"]:
+        if group["role"] == "auditor":
+            group["role"] = "reviewer"
+
+
+@FAMILY.changes(*CONFIGURED, lens=CONFIGS, where=has_desk)
+def board_that_follows_each_reviewer(config: Any, context: Context) -> None:
+    """The board has figures of each person in place of groups."""
+    config["desk"]["people"] = "pseudonymous"
+
+
+@FAMILY.changes(*CONFIGURED, lens=CONFIGS, where=has_deadlines)
+def deadline_that_comes_much_later(config: Any, context: Context) -> None:
+    """Nobody is told for weeks that an answer waits."""
+    domain = context.rng.choice(config["domains"])
+    domain["decide_h"] = domain["decide_h"] * 20
+    domain.pop("remind_h", None)
+
+
+@FAMILY.changes(*CONFIGURED, lens=CONFIGS, where=notifies)
+def notifications_that_go_to_somebody_else(config: Any, context: Context) -> None:
+    """A mailbox outside the organisation is told of answers that wait."""
+    [mail, *_] = [target["mail"] for target in config["targets"] if "mail" in target]
+    mail["to"] = ["somebody@mail.example"]
+
+
+@FAMILY.changes(POLICY, where=of_notifier)
+def notifier_let_out_to_the_whole_site(inputs: Any, context: Context) -> None:
+    """The notifier reaches every address of the relay's network in place of the relay."""
+    block = inputs["spec"]["egress"][0]["to"][0]["ipBlock"]
+    block["cidr"] = ".".join([*block["cidr"].split(".")[:2], "0.0/16"])

@@ -19,6 +19,8 @@ from isthmus.planning.planner import BlueprintOffer
 from tests.planning.test_hardware import EVERYTHING, cloud, copy, make, small
 from tests.planning.test_planner import ROOT, without_guardrail_prices, workload
 
+pytestmark = pytest.mark.whole
+
 KYC = "kyc-extraction"
 
 

@@ -51,6 +51,10 @@ def test_a_price_of_the_organisation_overrides_the_catalogue() -> None:
     own_prices = {HAIKU: {"input_usd_per_mtok": 0.5, "output_usd_per_mtok": 2, "as_of": "2026-11-01"}}
     [call] = [call for call in bedrock.calls(HAIKU, "eu-central-1", own_prices) if call.profile]
     assert (call.price.input, call.price.kind, call.price.as_of) == (0.5, "given", "2026-11-01")
+    assert call.price.cached is None, "no price of cached tokens is stated"
+    own_prices[HAIKU]["cache_read_usd_per_mtok"] = 0.05
+    [call] = [call for call in bedrock.calls(HAIKU, "eu-central-1", own_prices) if call.profile]
+    assert call.price.cached == 0.05
 
 
 @pytest.mark.parametrize(
@@ -59,6 +63,10 @@ def test_a_price_of_the_organisation_overrides_the_catalogue() -> None:
         (3, "is `3`, not a mapping"),
         ({"input_usd_per_mtok": 1, "as_of": "2026-11-01"}, "output_usd_per_mtok is None"),
         ({"input_usd_per_mtok": -1, "output_usd_per_mtok": 1, "as_of": "x"}, "input_usd_per_mtok is -1"),
+        (
+            {"input_usd_per_mtok": 1, "output_usd_per_mtok": 1, "cache_read_usd_per_mtok": "x", "as_of": "x"},
+            "cache_read_usd_per_mtok is 'x'",
+        ),
         ({"input_usd_per_mtok": True, "output_usd_per_mtok": 1, "as_of": "x"}, "is True"),
         ({"input_usd_per_mtok": 1, "output_usd_per_mtok": 1}, "the price has no date"),
     ],

@@ -25,6 +25,8 @@ from isthmus.planning.solver.columns.master import Master
 from isthmus.planning.solver.problem import Problem
 from isthmus.planning.solver.watch import Watch, watching
 
+pytestmark = pytest.mark.whole
+
 RULES = Rules(TODAY, BUILDS | {"eks-vllm", "sagemaker", "mig"})
 
 

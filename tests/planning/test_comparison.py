@@ -13,6 +13,7 @@ from bench.replay import OFFERS, TODAY, read
 from isthmus.blueprints.offers import offers
 from isthmus.contracts.plan import files
 from isthmus.contracts.plan.document import Plan
+from isthmus.contracts.plan.rented_instances import rented_instances
 from isthmus.contracts.reference.jurisdictions import AWS_REGIONS, PARENTS
 from isthmus.contracts.reports.comparison import Comparison
 from isthmus.contracts.requirements import document as requirements_of
@@ -178,7 +179,7 @@ def test_every_cost_item_of_the_examples_has_its_kind(plans: list[tuple[str, Pla
 def test_instances_are_read_back_from_their_title(plans: list[tuple[str, Plan, Requirements]]):
     for _, plan, _ in plans:
         for item in plan.cost_items or []:
-            if rented := cost_items.rented_instances(item):
+            if rented := rented_instances(item):
                 assert rented.count == round(item.quantity / 730)
                 assert any(
                     (endpoint.site, endpoint.instance_type, endpoint.purchase)
@@ -276,7 +277,7 @@ def test_rented_instances_grow_whole_and_a_reserved_rate_holds_for_its_term():
     data["commitments"] = {"max_term_months": 12}
     requirements = read(data)
     plan = planner.make_plan(requirements, offers(), TODAY).plan
-    rented = next(r for item in plan.cost_items or [] if (r := cost_items.rented_instances(item)))
+    rented = next(r for item in plan.cost_items or [] if (r := rented_instances(item)))
     assert (rented.instance, rented.purchase) == ("g7e.2xlarge", "reserved-12")
     months = model(plan, requirements, growth=0.0, price_decline=0.5).run()
     by_year = [months.by_month[index]["instances"] for index in (0, 11, 12, 24)]

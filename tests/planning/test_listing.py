@@ -26,7 +26,9 @@ def test_a_model_is_listed_where_it_can_be_called_and_nowhere_else(region: str):
     listed = list_models(ModelFilter(region=region))
     assert {model.where for model in listed} == {"bedrock"}
     assert {model.model for model in listed} == {
-        name for name in bedrock.ids() if bedrock.calls(name, region)
+        name
+        for name in bedrock.ids()
+        if bedrock.calls(name, region) and not ((ending := bedrock.ending(name)) and ending.is_over)
     }
     for model in listed:
         assert model.input_usd == min(call.price.input for call in bedrock.calls(model.model, region))

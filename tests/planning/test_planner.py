@@ -308,6 +308,52 @@ def test_measured_latency_verifies_an_api_or_rules_it_out() -> None:
         )
 
 
+def test_measured_latency_rules_an_api_out_by_the_time_of_its_whole_answer() -> None:
+    """A first token after 900 ms and 899 more of 20 ms each: 18.9 s."""
+    for goal, verified in ((18_880, True), (18_879, False)):
+        data = bank()
+        asked = workload(data, "policy-assistant")
+        asked["impact"] = "material"
+        asked["traffic"]["output_tokens"] = {"mean": 450, "p95": 900}
+        asked["slo"] = {"answer_p95_ms": goal}
+        measured = {"ttft_p95_ms": 900, "tpot_p95_ms": 20, "as_of": "2026-11-01"}
+        data["sites"][1]["latency"] = {"anthropic.claude-haiku-4-5-20251001-v1:0": measured}
+        plan = make(data).plan
+        assert any("haiku" in endpoint.model for endpoint in plan.endpoints) == verified, goal
+
+
+def test_endpoints_on_gpus_keep_the_goal_of_a_whole_answer_at_the_slow_end() -> None:
+    data = bank()
+    asked = workload(data, "transaction-narratives")
+    tokens = asked["traffic"]["output_tokens"]["p95"]
+    sizes = {}
+    for goal in (30_000, 60_000):
+        asked["slo"] = {"answer_p95_ms": goal}
+        plan = make(data).plan
+        (placed,) = (placement for placement in plan.placements if placement.workload == asked["name"])
+        endpoint = plan.endpoint(placed.endpoint)
+        assert endpoint is not None
+        predicted = endpoint.predicted
+        assert predicted is not None
+        assert predicted.ttft_interval_ms is not None
+        assert predicted.tpot_interval_ms is not None
+        assert predicted.ttft_interval_ms[1] + (tokens - 1) * predicted.tpot_interval_ms[1] <= goal
+        sizes[goal] = plan.monthly_cost_usd
+    assert sizes[30_000] > sizes[60_000]
+
+
+def test_a_goal_of_a_whole_answer_that_nothing_keeps_is_a_conflict_with_a_way_out() -> None:
+    data = bank()
+    workload(data, "transaction-narratives")["slo"] = {"answer_p95_ms": 900}
+    plan = make(data).plan
+    assert plan.conflicts == ["transaction-narratives: answer_p95_ms 900"]
+    (way_out,) = plan.ways_out
+    name, relaxed = way_out.what.split(" 900 to ")
+    assert name == "transaction-narratives: answer_p95_ms"
+    workload(data, "transaction-narratives")["slo"] = {"answer_p95_ms": float(relaxed)}
+    assert make(data).plan.feasible
+
+
 def test_a_blueprint_that_does_not_fit_is_rejected_with_the_reason() -> None:
     offers = (BlueprintOffer("pilot", ("public",), 0, 2), *OFFERS)
     plan = planner.make_plan(read(bank()), offers, TODAY)

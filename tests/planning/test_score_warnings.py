@@ -13,6 +13,8 @@ from isthmus.core import yaml_files
 from tests.planning.test_hardware import copy, make
 from tests.planning.test_planner import ROOT, workload
 
+pytestmark = pytest.mark.whole
+
 ASSISTANT = "policy-assistant"
 
 

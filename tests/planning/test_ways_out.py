@@ -13,6 +13,8 @@ from isthmus.planning.options.option import Rules
 from isthmus.planning.solver import infeasibility
 from tests.planning.test_planner import bank
 
+pytestmark = pytest.mark.whole
+
 H100, L40S = ("fra1", "h100-sxm-80gb"), ("fra1", "l40s-48gb")
 
 

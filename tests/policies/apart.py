@@ -12,6 +12,7 @@ from isthmus.contracts.platform.overrides import merge
 from isthmus.core import yaml_files
 from isthmus.engine.project import project
 from isthmus.engine.render import rendering
+from isthmus.engine.render.recorder import Resource
 from isthmus.graph.resources.resources import Graph
 from tests.blueprints.bank import STACK
 from tests.laying import lay
@@ -51,14 +52,20 @@ OVERRIDES: dict[str, Any] = {
 }
 
 
-@functools.cache
-def apart() -> tuple[Graph, Platform]:
-    """The graph of that platform, rendered once from a copy of the project, for tests that only read it."""
+def rendered_bank(overrides: dict[str, Any]) -> tuple[list[Resource], Platform]:
+    """The bank with further overrides, rendered from a copy of the project."""
     with tempfile.TemporaryDirectory() as base:
         folder = Path(base)
         file = lay(folder, bank=True) / f"Pulumi.{STACK}.yaml"
         data = yaml_files.load(file).data
-        data["config"]["isthmus:overrides"] = merge(data["config"]["isthmus:overrides"], OVERRIDES)
+        data["config"]["isthmus:overrides"] = merge(data["config"]["isthmus:overrides"], overrides)
         yaml_files.dump(data, "", file)
         stack = project.find_project(folder).stack(STACK)
-        return Graph(rendering.render(stack).resources), stack.platform()
+        return list(rendering.render(stack).resources), stack.platform()
+
+
+@functools.cache
+def apart() -> tuple[Graph, Platform]:
+    """The graph of that platform, rendered once, for tests that only read it."""
+    resources, platform = rendered_bank(OVERRIDES)
+    return Graph(resources), platform

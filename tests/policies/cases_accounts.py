@@ -25,7 +25,7 @@ WORD = platform_with(
             admins=[Admin(name="platform", principal=f"arn:aws:iam::{OURS}:role/platform")],
         )
     ],
-    contacts=Contacts(security=["security@bank.example"]),
+    contacts=Contacts(security=["security@bank.example"], operations=["team@bank.example"]),
 )
 CALLS = ["bedrock:InvokeModel"]
 ELSEWHERE = {
@@ -100,6 +100,9 @@ _WATCH = resource_of("aws:cloudwatch/eventRule:EventRule", "watch", {"name": "wa
 _TELLS = {"rule": "watch", "arn": "${topic.arn}"}
 _TARGET = resource_of("aws:cloudwatch/eventTarget:EventTarget", "target", _TELLS)
 _TAGGED = replace(ALARM, inputs={**ALARM.inputs, "tags": {"isthmus.dev/audit": "frankfurt"}})
+_SERVING = replace(
+    ALARM, inputs={**ALARM.inputs, "namespace": "AWS/Bedrock", "metricName": "InvocationThrottles"}
+)
 LOGGED = {**TASK_BOX, "logConfiguration": {"logDriver": "awslogs", "options": {}}}
 
 
@@ -261,9 +264,12 @@ CASES = [
             [SUBSCRIBED_TEAM, _of_component(_TARGET), TOPIC],
             [SUBSCRIBED_TEAM, _TARGET, _of_component(_WATCH), TOPIC],
             [SUBSCRIBED_TEAM, _TAGGED, TOPIC],
+            [SUBSCRIBED_TEAM, _of_component(_SERVING), ALARM, TOPIC],
+            [SUBSCRIBED, _of_component(_SERVING), TOPIC],
         ],
         also=[
             [TOPIC],
+            [SUBSCRIBED_TEAM, _of_component(_SERVING), TOPIC],
             [SUBSCRIBED_TEAM, ALARM, TOPIC],
             [SUBSCRIBED_TEAM, _TARGET, _WATCH, TOPIC],
         ],

@@ -251,6 +251,10 @@ CASES = [
                 EDGE,
                 routes=[{**EDGE["routes"][0], "also": [{"url": "http://n.svc", "server_name": "n.svc"}]}],
             ),
+            config_with(
+                EDGE,
+                routes=[{**EDGE["routes"][0], "fallback": [{"url": "http://n.svc", "server_name": "n.svc"}]}],
+            ),
         ],
         unknown=["data", "data.[config.yaml]"],
         broken=[[config({**LOOKS, "listen": {"host": "0.0.0.0", "port": 8460}}, "looks")]],  # noqa: S104

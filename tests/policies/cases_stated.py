@@ -39,16 +39,29 @@ AWQ = _endpoint(
 )
 """Its weights are stored in a precision that vLLM may also be told."""
 NOVA = _endpoint(id="nova", model="amazon.nova-lite-v1:0", target="bedrock", site="frankfurt")
+RELEASER, STRANGER = (f"ssh-ed25519 {letter * 68} {name}" for letter, name in (("a", "ann"), ("e", "eve")))
+RESULT = {"file": "kyc/results/qwen.json", "sha256": DIGEST}
+FREEZE = {"begin": "2026-12-18T18:00:00Z", "end": "2027-01-04T06:00:00Z"}
 GATEWAY = Gateway.model_validate(
     {
         **{"class": "internal", "name": "internal", "site": "fra1", "host": "llm.bank.example"},
         "callers_secret": "callers",
         "workloads": [
-            {"name": "kyc", "endpoint": "llama", "canary": {"endpoint": "qwen", "percent": 5}},
+            {
+                "name": "kyc",
+                "endpoint": "llama",
+                "canary": {"endpoint": "qwen", "percent": 5, "evaluation": RESULT},
+            },
             {"name": "chat", "endpoint": "nova"},
             {"name": "tone", "endpoint": "llama", "adapter": "tone"},
             {"name": "search", "endpoint": "qwen"},
+            {
+                **{"name": "mail", "endpoint": "llama", "impact": "high"},
+                "canary": {"endpoint": "qwen", "release": "mail-v2", "steps": [1, 100]},
+            },
         ],
+        "releasers": [RELEASER],
+        "release_freezes": [FREEZE],
     }
 )
 WORD = platform_with(
@@ -142,18 +155,29 @@ def route(workload: str, model: str, **more: Any) -> dict[str, Any]:
     return {"workload": workload, "url": "https://m.svc:8443", "server_name": "m.svc", "model": model, **more}
 
 
-def canary(percent: float, model: str = "qwen--kyc") -> dict[str, Any]:
-    return {"model": model, "percent": percent, "url": "https://t.svc:8443", "server_name": "t.svc"}
+def canary(percent: float, model: str = "qwen--kyc", **more: Any) -> dict[str, Any]:
+    return {"model": model, "percent": percent, "url": "https://t.svc:8443", "server_name": "t.svc", **more}
 
 
+def moved(steps: Any, workload: str = "mail", *, two_people: bool = True) -> dict[str, Any]:
+    """The route of a workload whose canary people move."""
+    more = {"release": "mail-v2", "steps": steps, "two_people": two_people}
+    return route(workload, "bank/llama", canary=canary(0, f"qwen--{workload}", **more))
+
+
+JUDGED = {"workload": "chat", "rubric": "Everything is right.", "percent": 100, "per_day": 1000}
 ROUTED = config(
     {
         **EDGE,
+        "site": "fra1",
         "routes": [
             route("kyc", "bank/llama", canary=canary(5)),
             route("chat", "nova--chat"),
             route("tone", "tone"),
+            moved([1, 100]),
         ],
+        "releasers": [RELEASER],
+        "release_freezes": [FREEZE],
     }
 )
 PLAIN = deployment({**SERVES, "args": ["/models"]}, "qwen", {"isthmus.dev/endpoint": "qwen"})
@@ -325,6 +349,14 @@ CASES = [
             config_with(EDGE, routes=[route("kyc", "bank/llama", canary=canary(50))]),
             config_with(EDGE, routes=[route("kyc", "bank/llama", canary=canary(5, "bank/next"))]),
             config_with(EDGE, routes=[route("chat", "nova--chat", canary=canary(5))]),
+            config_with(EDGE, routes=[moved([50, 100])]),
+            config_with(EDGE, routes=[moved([1, 100], two_people=False)]),
+            config_with(EDGE, routes=[moved(None)]),
+            config_with(EDGE, routes=[moved([5], "kyc")]),
+            config_with({**EDGE, "site": "fra1"}, routes=[moved([1, 100])], releasers=[RELEASER, STRANGER]),
+            config_with(EDGE, routes=[route("kyc", "bank/llama", canary=canary(5) | {"shadow_percent": 50})]),
+            config_with(EDGE, routes=[route("kyc", "bank/llama", canary=canary(5) | {"judge": JUDGED})]),
+            config_with({**EDGE, "site": "fra1"}, routes=[moved([1, 100])], release_freezes=[]),
         ],
         platform=WORD,
         also=[[config({**EDGE, "routes": [route("nobody", "x")]})]],

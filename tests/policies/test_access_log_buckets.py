@@ -12,6 +12,8 @@ from isthmus.engine.render.recorder import Resource
 from tests.policies.making import resource_of
 from tests.policies.test_own_aws import stops
 
+pytestmark = pytest.mark.whole
+
 RULE = "encryption/buckets-our-key"
 LOGS = resource_of("aws:s3/bucket:Bucket", "ci-logs", {"bucket": "bank-ci-access-logs"})
 REPORTS = resource_of("aws:s3/bucket:Bucket", "ci-reports", {})

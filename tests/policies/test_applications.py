@@ -13,6 +13,8 @@ from isthmus.engine.render.recorder import Resource
 from tests.policies.boundary_rows import deployment_spec, kube, proposed, stops
 from tests.policies.test_boundary_rows_of_own_objects import trusting
 
+pytestmark = pytest.mark.whole
+
 SPACE = "policy-assistant"
 LABELS = {"isthmus.dev/class": "internal", "pod-security.kubernetes.io/enforce": "restricted"}
 LINE = trusting("namespaces", SPACE)

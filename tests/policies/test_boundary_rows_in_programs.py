@@ -1283,5 +1283,18 @@ def test_a_server_that_shows_another_name_than_the_called_one_is_critical(part: 
     assert [v.message for v in found if "believes a certificate of evil.isthmus-public.svc" in v.message]
 
 
+@pytest.mark.parametrize(
+    ("host", "by_replica", "accepted"),
+    [("llama-replicas", True, True), ("llama-replicas", False, False), ("other-replicas", True, False)],
+)
+def test_only_the_name_that_lists_the_replicas_of_a_server_may_show_its_certificate(
+    host: str, by_replica: bool, accepted: bool
+):
+    server = {"url": f"https://{host}.isthmus-internal.svc:8443", "server_name": "llama.isthmus-internal.svc"}
+    changes = {"routes": [{"workload": "x", **server, "by_replica": by_replica}]}
+    found = SETTINGS_RULE.check(Subject(Graph(with_settings(_GATEWAY, **changes)), platform()))
+    assert any("believes a certificate" in v.message for v in found) is not accepted
+
+
 def test_the_banks_own_settings_are_those_of_its_platform():
     assert list(SETTINGS_RULE.check(Subject(Graph(rendered().resources), platform()))) == []

@@ -18,6 +18,7 @@ from isthmus.engine.render import rendering
 from isthmus.graph.resources.resources import Graph
 from policies.evaluation.evaluation import judge
 from policies.inputs.pods import pods
+from tests.blueprints.bank import remove_pages
 from tests.engine.test_layers_whole import emergency
 from tests.estate import bank_estate, change_overrides
 from tests.policies.cases_cluster import BOX, deployment
@@ -553,7 +554,12 @@ def peopled(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], Any]:
     people, accesses = emergency(folder)
     people["saml_provider"] = "arn:aws:iam::123456789012:saml-provider/Bank"
     project = bank_estate(folder / "estate")
-    change_overrides(project, lambda data: data.update(people=people))
+
+    def of_these_people(data: dict[str, Any]) -> None:
+        data["people"] = people
+        remove_pages(data["gateways"])  # the people here chat with nobody, and decide at no desk
+
+    change_overrides(project, of_these_people)
     yaml_files.dump(accesses, "", file_of(project.stacks_dir, "bank"))
     stack = project.stack("bank-platform")
     return list(rendering.render(stack).resources), stack.platform()

@@ -26,6 +26,8 @@ from tests.blueprints.bank import platform, rendered
 from tests.policies.boundary_rows import TODAY, kube, other, stops, trusting
 from tests.policies.making import resource_of
 
+pytestmark = pytest.mark.whole
+
 PROVIDER, AWS = "pulumi:providers:kubernetes", "pulumi:providers:aws"
 PROVIDERS, DEFINITIONS = "data-path/known-providers", "data-path/one-definition"
 DENY = {"spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}}

@@ -18,16 +18,18 @@ from policies.data_path import redaction as redaction_rules
 from policies.rules.rule import Subject
 from tests.broken_graphs import resources as broken_resources
 from tests.broken_graphs.changes import Change, document, finds
-from tests.components.fargate import cloud
+from tests.components.fargate import used_by_people
 from tests.policies import holding
 from tests.recording import record
+
+pytestmark = pytest.mark.whole
 
 EDGE, TRANSLATOR = "gateway-edge", "gateway-translator"
 
 
 @functools.cache
 def platform() -> Platform:
-    data = cloud()
+    data = used_by_people()
     data["gateways"][0]["fargate"]["principals"] = ["arn:aws:iam::222233334444:root"]
     return CheckedPlatform.model_validate(data)
 
@@ -235,6 +237,7 @@ OTHER_CONTENTS: dict[str, Change] = {
     "secret": box(
         secrets=[{"name": "EDGE_CALLERS", "valueFrom": "arn:aws:secretsmanager:eu-central-1:1:secret:evil"}]
     ),
+    "keys of another sign-on": replace_text("llm/sign-on-a1B2c3", "llm/another-a1B2c3"),
     "unknown-secret": box(secrets=[{"name": "EDGE_CALLERS", "valueFrom": "${other.arn}"}]),
     "log": box(logConfiguration={"logDriver": "splunk", "options": {}}),
     "health": box(healthCheck={"command": ["CMD-SHELL", "cat"]}),
@@ -274,3 +277,11 @@ def test_settings_of_a_task_that_the_platform_does_not_state_are_critical():
     found = list(own_settings.RULES[0].check(Subject(graph, platform())))
     assert [violation.verdict for violation in found] == ["violated"]
     assert list(own_settings.RULES[0].check(Subject(Graph(rendered().resources), platform()))) == []
+
+
+def test_people_whom_the_platform_does_not_state_are_critical():
+    graph = altered(
+        "aws:ecs/taskDefinition:TaskDefinition", "gateway-edge-task", replace_text("- clerks", "- everybody")
+    )
+    [violation] = own_settings.RULES[0].check(Subject(graph, platform()))
+    assert "accepts access tokens with workloads, which the platform does not state" in violation.message

@@ -12,6 +12,8 @@ from isthmus.engine.render.recorder import Resource
 from tests.policies.boundary_rows import deployment_spec, kube, proposed, stops
 from tests.policies.test_boundary_rows_of_own_objects import trusting
 
+pytestmark = pytest.mark.whole
+
 SPACE = "log-shipping"
 LINE_OF_AGENT = ("objects", f"{SPACE}/fluent-bit")
 LINE = trusting(*LINE_OF_AGENT)

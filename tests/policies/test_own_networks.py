@@ -11,6 +11,8 @@ from isthmus.engine.render.recorder import Resource
 from tests.policies.boundary_rows import other, proposed, stops
 from tests.policies.test_boundary_rows_of_own_objects import trusting
 
+pytestmark = pytest.mark.whole
+
 LINE = trusting("objects", "runners")
 RULES = {"data-path/no-way-to-the-internet", "network/dns-firewall", "data-path/groups-name-whom-they-call"}
 

@@ -107,14 +107,14 @@ BROKEN: dict[str, tuple[str, str, Change, str, str]] = {
         f"{NAME}-reviews-network",
         egress("10.80.0.0/16"),
         "audit/reviews-apart",
-        "which is not its database",
+        "which the platform does not state",
     ),
     "a way out to what hands out identities": (
         ":NetworkPolicy",
         f"{NAME}-reviews-network",
         egress("169.254.170.23/32"),
         "audit/reviews-apart",
-        "which is not its database",
+        "which the platform does not state",
     ),
     "a way in for the whole network": (
         ":NetworkPolicy",

@@ -13,6 +13,7 @@ from tests.policies import (
     cases_aws,
     cases_capacity,
     cases_cluster,
+    cases_evaluators,
     cases_identity,
     cases_inside,
     cases_models,
@@ -23,10 +24,13 @@ from tests.policies import (
     cases_screening,
     cases_serving,
     cases_stated,
+    cases_usage,
 )
 from tests.policies.cases import Case
 from tests.policies.cases_cluster import FIRST, GW
 from tests.policies.making import findings_of
+
+pytestmark = pytest.mark.whole
 
 CASES: list[Case] = [
     *cases_aws.CASES,
@@ -42,6 +46,8 @@ CASES: list[Case] = [
     *cases_records.CASES,
     *cases_records_aws.CASES,
     *cases_reviews.CASES,
+    *cases_usage.CASES,
+    *cases_evaluators.CASES,
     *cases_screening.CASES,
 ]
 OTHERS = ("data-path/", "trust/")
@@ -51,8 +57,10 @@ ELSEWHERE = {"audit/trail-out-of-reach", "audit/trail-stands", "audit/everything
     "identity/translators-only",
     "workload/our-registries",
     "workload/tasks-are-bare",
+    "release/candidate-evaluated",
+    "release/trial-candidate-evaluated",
 }
-"""Tested with the part of `isthmus.graph` that they ask, or below."""
+"""Tested with the part of `isthmus.graph` that they ask, with the results that they read, or below."""
 
 
 def _params(cases: list[Case]) -> list[object]:

@@ -87,7 +87,7 @@ def class_lowered() -> Preview:
         return pull_request.preview_stack(change, base_side, head_side, by_base).preview
 
 
-CODE = ("edge", "sandbox", "scripts", "pyproject.toml", "requirements.lock")
+CODE = ("edge", "evaluations", "sandbox", "scripts", "pyproject.toml", "requirements.lock")
 """Beside the program in this repository: `isthmus ci` compares what it imports, and its packages."""
 
 

@@ -60,9 +60,9 @@ def laid_on_prem(folder: Path) -> Stack:
             for budget in overrides["budgets"]
             if budget["name"] not in ("internal-frankfurt", "policy-assistant")
         ]
-        overrides["endpoints"].append(
-            {"id": INTERNAL, "weights": {"uri": "pvc://llama-70b", "volume": "weights-70b", "digest": DIGEST}}
-        )
+        weights = {"uri": "pvc://llama-70b", "volume": "weights-70b", "digest": DIGEST}
+        # The plan prices no L40S, and the budget of the team hr needs a price.
+        overrides["endpoints"].append({"id": INTERNAL, "weights": weights, "cost": {"usd_per_gpu_hour": 0.6}})
 
     _override(stack, moved)
     return Project(folder).stack(bank.STACK)

@@ -117,3 +117,27 @@ def test_answers_that_people_look_at_after_delivery_are_counted_apart_and_need_n
     [row] = audit.as_json()["reviews"]
     assert (row["held"], row["approved"], row["expired"]) == (0, 0, 0)
     assert (row["delivered"], row["looked_at"]) == (3, 1)
+
+
+def test_a_persons_case_is_answered_by_one_reviewer_in_every_class():
+    audit = report()
+    for record in (
+        act("open"),
+        act("correct", "anna", "approved", TWO),
+        act("give", state="approved", sha256=TWO),
+    ):
+        audit.add(record)
+    assert audit.clean
+
+
+@pytest.mark.parametrize("order", permutations(range(3)))
+def test_a_planted_answer_counts_nowhere_and_must_not_be_released(order: Any):
+    acts = [act("plant", planted=True), act("approve", "anna", planted=True)]
+    acts.append(act("approve", "bert", "approved", planted=True))
+    audit = report()
+    for at in order:
+        audit.add(acts[at])
+    assert (audit.clean, audit.as_json()["reviews"]) == (True, [])
+    audit.add(act("give", state="approved"))
+    (sentence,) = audit.unapproved
+    assert sentence.startswith("planted answer ")

@@ -60,16 +60,17 @@ def test_every_image_that_a_rendered_manifest_names_is_listed(banks: Inventory):
     platform = bank.platform().images
     listed = {getattr(platform, image.name) for image in banks.images}
     assert named_images == listed
-    assert len(named_images) == 6
+    assert len(named_images) == 9
 
 
 def test_each_image_lists_its_users(banks: Inventory):
     users = {image.name: image.used_by for image in banks.images}
     assert "isthmus-internal/internal-translator" in users["credential_helper"]
     assert f"isthmus-restricted/{bank.serving('transaction-narratives').id}" in users["vllm"]
-    # Restricted work is translated by nobody; its sealer has what speaks to the store from the same image.
+    # Restricted work is translated by nobody; sealer and loader have what speaks to the store from the same image.
     assert [user for user in users["translator"] if "restricted" in user] == [
-        "isthmus-restricted-sealer/restricted-sealer"
+        "isthmus-restricted-loader/restricted-loader",
+        "isthmus-restricted-sealer/restricted-sealer",
     ]
 
 
@@ -119,6 +120,8 @@ def test_unresolved_images_are_named(banks: Inventory):
         "vllm",
         "credential_helper",
         "resolver",
+        "chat",
+        "sign_on",
         "cert-manager",
         "gpu-operator",
         "kueue",

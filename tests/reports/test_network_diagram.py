@@ -52,8 +52,9 @@ def test_the_same_graph_gives_the_same_text(texts: dict[str, str]):
 
 def test_no_arrow_leads_from_a_restricted_pod_towards_aws(texts: dict[str, str]):
     arrows = [line.strip() for line in texts["network"].split("\n") if "restricted" in line and "-->" in line]
-    assert len(arrows) == 5, (
-        "to its model, the resolver and its database; sealer to the store, reviews to the database"
+    assert len(arrows) == 7, (
+        "to its model, the resolver and its database; sealer to the store, reviews to the database; "
+        "loader to the store and the database"
     )
     assert not any("peer" in line or "10.80" in line or "gateway[" in line for line in arrows)
 

@@ -231,6 +231,14 @@ def test_goals_of_two_workloads_on_one_endpoint_are_listed_separately():
     assert "goal: 4,000 ms for campaign-copy" in text
 
 
+def test_the_time_of_a_whole_answer_is_told_where_nothing_arrives_before():
+    text = text_of(section(page_of(full()), "predictions"))
+    assert re.search(
+        r"kyc-extraction: whole answer [\d,.]+ to [\d,.]+ ms; nothing of it arrives before", text
+    )
+    assert "campaign-copy: whole answer" not in text
+
+
 def test_rows_marked_as_not_counted_are_not_added():
     data = full()
     data["cost_items"][5]["counted"] = False

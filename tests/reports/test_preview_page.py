@@ -18,6 +18,8 @@ from isthmus.reports.preview.page.values import lines, visible
 from isthmus.reports.preview.page.verdict import verdict
 from tests.reports import page_previews as previews
 
+pytestmark = pytest.mark.whole
+
 
 class Words(HTMLParser):
     """The text of a page outside its script and style, on one line."""

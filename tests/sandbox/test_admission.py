@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.reference.admission import SHAPES, admission_policies, class_policies
+from isthmus.contracts.reference.gateway_access import Access
 from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
 from tests.components.platforms import CLOSED
 
@@ -20,6 +21,12 @@ REGISTRY = "registry.bank.example/llm/"
 DIGEST = "sha256:" + "a" * 64
 KEYHOLDER = "oidc:erika@bank.example"
 TOPICS = sorted(class_policies([], []))
+ACCESS = Access(
+    "restricted",
+    "llm.bank.example",
+    ["10.40.7.0/24", "10.40.8.0/24"],
+    annotations={"metallb.io/address-pool": "llm"},
+)
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 ROOT_OF = {
     "Pod": ("v1", "pods"),
@@ -114,11 +121,13 @@ def namespace(sandbox: Any) -> Iterator[Space]:
     new_space = Space(client, f"try-restricted-{time.time_ns()}")
     labels = {"isthmus.dev/class": "restricted", "pod-security.kubernetes.io/enforce": "restricted"}
     client.create("/api/v1/namespaces", {"metadata": {"name": new_space.name, "labels": labels}})
+    client.create(services(new_space), outside("older"))
     # Bound to this namespace only: other tests use the cluster at the same time.
     only = {"matchLabels": {"kubernetes.io/metadata.name": new_space.name}}
     retained = []
     # The platform's own namespaces are known by name; here this one stands for them.
-    text = json.dumps(class_policies([KEYHOLDER], [])).replace("isthmus-restricted", new_space.name)
+    policies = class_policies([KEYHOLDER], [], [ACCESS.admitted()])
+    text = json.dumps(policies).replace("isthmus-restricted", new_space.name)
     for shape, spec in {**admission_policies([REGISTRY]), **json.loads(text)}.items():
         called = f"{new_space.name}-{shape}"
         policy, binding = (
@@ -144,6 +153,7 @@ def namespace(sandbox: Any) -> Iterator[Space]:
         and "opens a shell" in exec_answer(client, new_space.name, "nobody")
         and label_answer(new_space, "", {"pod-security.kubernetes.io/enforce": "baseline"})
         and debug_refused(new_space)
+        and service_refused(new_space, outside("other"))
     ):
         assert time.monotonic() < deadline, "the policies are not enforced"
         time.sleep(0.2)
@@ -361,6 +371,94 @@ def test_who_may_label_namespaces_but_not_assign_classes_makes_none_of_a_class(n
         client.delete(f"{rbac}/clusterrolebindings/{role}")
         client.delete(f"{rbac}/clusterroles/{role}")
         client.delete(f"/api/v1/namespaces/{plain}")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"loadBalancerSourceRanges": ["10.40.7.0/24"]},
+        {"type": "ClusterIP", "loadBalancerSourceRanges": None, "externalTrafficPolicy": None},
+    ],
+)
+def test_the_service_of_a_stated_access_is_let_in_and_one_for_fewer_callers_too(
+    namespace: Space, fields: dict[str, Any]
+) -> None:
+    if fields.get("type") == "ClusterIP":
+        fields = {**fields, "allocateLoadBalancerNodePorts": None}
+    assert service_refused(namespace, outside(**fields)) == ""
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"loadBalancerSourceRanges": ["10.40.0.0/16"]},
+        {"loadBalancerSourceRanges": ["10.40.7.0/24", "0.0.0.0/0"]},
+        {"loadBalancerSourceRanges": None},
+        {"allocateLoadBalancerNodePorts": None},
+        {"externalTrafficPolicy": "Cluster"},
+        {"selector": {"app.kubernetes.io/name": "restricted-translator"}},
+        {"externalIPs": ["10.40.0.9"]},
+        {
+            "type": "NodePort",
+            "loadBalancerSourceRanges": None,
+            "allocateLoadBalancerNodePorts": None,
+        },
+        {
+            "type": "ClusterIP",
+            "loadBalancerSourceRanges": None,
+            "allocateLoadBalancerNodePorts": None,
+            "externalTrafficPolicy": None,
+            "externalIPs": ["10.40.0.9"],
+        },
+    ],
+)
+def test_a_service_that_opens_more_than_the_access_is_refused(
+    namespace: Space, fields: dict[str, Any]
+) -> None:
+    assert "is forbidden" in service_refused(namespace, outside(**fields))
+
+
+def test_a_service_of_another_name_or_with_annotations_of_a_cloud_is_refused(namespace: Space) -> None:
+    assert "is not stated as the `access` of a gateway" in service_refused(namespace, outside("other"))
+    body = outside()
+    body["metadata"]["annotations"]["service.beta.kubernetes.io/aws-load-balancer-scheme"] = "internet-facing"
+    assert service_refused(namespace, body)
+
+
+def test_a_service_that_is_no_longer_stated_ends_in_order_but_opens_no_further(namespace: Space) -> None:
+    path = f"{services(namespace)}/older"
+
+    def patched(**change: Any) -> int:
+        answer = namespace.client.request(
+            "PATCH", path, body=change, content_type="application/merge-patch+json", params={"dryRun": "All"}
+        )
+        return answer.status_code
+
+    # A load balancer's controller adds and removes its finalizer.
+    assert patched(metadata={"finalizers": ["service.kubernetes.io/load-balancer-cleanup"]}) == 200
+    assert patched(spec={"loadBalancerSourceRanges": ["10.0.0.0/8"]}) == 403
+    assert (
+        patched(metadata={"annotations": {"service.beta.kubernetes.io/aws-load-balancer-type": "nlb"}}) == 403
+    )
+    assert patched(spec={"externalIPs": ["10.40.0.9"]}) == 403
+
+
+def outside(name: str = ACCESS.service, **fields: Any) -> dict[str, Any]:
+    """The Service of the access, with other fields of its spec; None removes one."""
+    spec = {key: value for key, value in {**ACCESS.spec(), **fields}.items() if value is not None}
+    metadata = {"name": name, "annotations": dict(ACCESS.all_annotations)}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+
+
+def services(namespace: Space) -> str:
+    return f"/api/v1/namespaces/{namespace.name}/services"
+
+
+def service_refused(namespace: Space, body: dict[str, Any]) -> str:
+    """Why the API server refuses the Service; empty where it takes it."""
+    answer = namespace.client.request("POST", services(namespace), body=body, params={"dryRun": "All"})
+    return "" if answer.status_code == 201 else answer.text
 
 
 def test_a_rule_that_somebody_adds_to_default_deny_goes_with_the_next_apply(namespace: Space) -> None:

@@ -22,11 +22,14 @@ pytestmark = pytest.mark.sandbox
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "cloud-managed.requirements.yaml"
 CLUSTER = "insurer-frankfurt-internal-gateway-"
+SCRAPER = "10.70.4.0/24"
+"""Network of the Prometheus that reads metrics of the internal gateway."""
 
 
 @pytest.fixture(scope="module")
 def insurer(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begun]:
     with begun("insurer", EXAMPLE, tmp_path_factory.mktemp("insurer")) as stack:
+        stack.override(gateways=[{"name": "internal-frankfurt", "fargate": {"scrapers": [SCRAPER]}}])
         stack.must("up", "insurer", "--yes")
         yield stack
 
@@ -61,6 +64,22 @@ def test_it_is_up_without_a_cluster(insurer: Begun):
     known = aws.in_state(state)
     unknown = {kind: ids - known[kind] for kind, ids in insurer.in_account().items()}
     assert {kind: ids for kind, ids in unknown.items() if ids} == {}
+
+
+def test_a_stated_prometheus_reaches_the_health_port_of_each_task_of_its_gateway_alone(insurer: Begun):
+    ec2 = aws.clients(insurer.env)("ec2")
+    rules = ec2.describe_security_group_rules()["SecurityGroupRules"]
+    opened = {
+        (rule["GroupId"], rule["FromPort"], rule["ToPort"], rule["IsEgress"])
+        for rule in rules
+        if rule.get("CidrIpv4") == SCRAPER
+    }
+    ports = {"edge": 9090, "translator": 9091, "sealer": 9090}
+    groups = {
+        task: service["networkConfiguration"]["awsvpcConfiguration"]["securityGroups"]
+        for task, service in services(insurer).items()
+    }
+    assert opened == {(group, ports[task], ports[task], False) for task in ports for group in groups[task]}
 
 
 def test_records_lie_on_a_sealed_share_and_their_sealers_alone_put_into_the_store(insurer: Begun):
@@ -166,6 +185,28 @@ def test_a_change_and_what_another_hand_turned_off_are_made_and_nothing_else(ins
     assert counts == {"edge": 3, "translator": 3, "sealer": 1}, "of sealers there is never a second"
     attributes = elb.describe_load_balancer_attributes(LoadBalancerArn=door)["Attributes"]
     assert {"Key": "load_balancing.cross_zone.enabled", "Value": "true"} in attributes
+
+
+def test_its_gateways_run_here_from_their_task_definitions_and_answer(insurer: Begun):
+    before = aws.listed(aws.clients(insurer.env))["aws:s3/bucket:Bucket"]
+    shown = insurer.must("sandbox", "serve", "insurer", "--substitutions")
+    try:
+        assert "internal-translator: AWS identity: the role of its task -> keys of the sandbox" in shown
+        assert "internal-gateway: listen.certificate: env:EDGE_CERTIFICATE -> " in shown
+        verified = json.loads(insurer.isthmus("verify", "insurer", "--format", "json").stdout)
+        prompts = {entry["class"]: entry for entry in verified["prompts"]}
+        assert {name: entry["outcome"] for name, entry in prompts.items()} == {
+            "internal": "answered",
+            "public": "answered",
+        }
+        assert all(entry["well"] for entry in prompts.values()), "each has a sealed record"
+        assert all("stand-in for Amazon Bedrock" in entry["answer"] for entry in prompts.values())
+    finally:
+        insurer.must("sandbox", "serve", "insurer", "--stop")
+    # The stores of the records stay, with their locked seals.
+    stores = aws.listed(aws.clients(insurer.env))["aws:s3/bucket:Bucket"] - before
+    assert len(stores) == 1, "one, in which each class has a folder"
+    insurer.aws_before["aws:s3/bucket:Bucket"] |= stores
 
 
 def test_a_destroy_of_what_is_disposable_leaves_keys_that_wait_for_their_end_and_says_so(insurer: Begun):

@@ -7,13 +7,17 @@ verifying container are exercised in `tests/edge/test_weights.py` and `test_vers
 
 from __future__ import annotations
 
+import ssl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 
 from isthmus.core.kubernetes_client import KubeClient
+from sandbox import api
 from tests.accounting import cluster
 from tests.sandbox.projects import standing
 from tests.sandbox.test_slices_and_groups_up import DIGEST, Mixed, running
@@ -265,6 +269,56 @@ def test_the_class_has_quota_for_the_most_replicas(served: Mixed) -> None:
 def test_a_preview_right_after_finds_nothing_to_change(served: Mixed) -> None:
     done = served.pulumi("preview", "--expect-no-changes")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+
+
+def likeness(one: list[float], another: list[float]) -> float:
+    """Cosine of two vectors of length 1."""
+    return sum(left * right for left, right in zip(one, another, strict=True))
+
+
+def answers_within(client: openai.OpenAI, status: int, seconds: float) -> str:
+    """Ask until the workload answers with a status. Returns the error's message, if it is one."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            client.embeddings.create(model="search", input="a")
+            found, message = 200, ""
+        except openai.APIStatusError as error:
+            found, message = error.status_code, str(error.message)
+        if found == status:
+            return message
+        assert time.monotonic() < end, f"{found} {message}"
+        time.sleep(0.1)
+
+
+def test_texts_are_embedded_on_this_machine_and_alike_ones_are_near(served: Mixed) -> None:
+    shown = served.must("sandbox", "serve", "mixed")
+    try:
+        assert "workloads assistant, search;" in shown
+        platform = api.served(served.home)
+        assert platform is not None
+        [door] = platform.doors
+        tls = ssl.create_default_context(cafile=str(platform.ca))
+        tls.load_cert_chain(platform.certificate, platform.certificate_key)
+        key = Path(door.key_files["search"]).read_text().strip()
+        texts = ["Where do I report a lost card?", "I cannot find my bank card", "The tulips bloom in April"]
+        with openai.DefaultHttpxClient(verify=tls, trust_env=False) as http:
+            client = openai.OpenAI(base_url=f"{door.url}/v1", api_key=key, http_client=http)
+            lost, gone, tulips = (
+                entry.embedding for entry in client.embeddings.create(model="search", input=texts).data
+            )
+            assert "internal at fra1: answered" in served.must("verify", "mixed")
+            stop = ("stop", "mixed", "search")
+            stopped = served.must(*stop, "--reason", "drill", "--message", "Call 4711.")
+            assert "search at internal, fra1: stopped" in stopped
+            assert "Call 4711." in answers_within(client, 503, 5)
+            assert "STILL STOPPED" in served.must(*stop, "--restart")
+            assert "restarted" in served.must(*stop, "--restart", "--as", "reviewer-three")
+            answers_within(client, 200, 5)
+        assert len(lost) == 384
+        assert likeness(lost, gone) > likeness(lost, tulips) + 0.05
+    finally:
+        served.must("sandbox", "serve", "mixed", "--stop")
 
 
 def test_what_the_load_has_made_of_it_stays_through_a_change(served: Mixed) -> None:

@@ -82,6 +82,16 @@ def account(days: int = 400, monthly_usd: float = 4000) -> None:
                     "alert_pct": [50],
                     "action": "none",
                 },
+                {
+                    "name": "team-hr",
+                    "scope": "team",
+                    "of": "hr",
+                    "workloads": ["policy-assistant", "letters"],
+                    "monthly_usd": 120,
+                    "alert_pct": [80],
+                    "action": "none",
+                    "notify": ["hr@bank.example"],
+                },
             ],
             "anomaly_usd": 100,
             "notify": ["llm-cost@bank.example"],
@@ -212,7 +222,15 @@ def assert_budgets(stack: Stack, outputs: dict[str, Any]) -> None:
     answer = {
         budget["BudgetName"]: budget for budget in budgets.describe_budgets(AccountId=ACCOUNT)["Budgets"]
     }
-    assert len(answer) == 2
+    assert len(answer) == 3
+    team = next(budget for name, budget in answer.items() if name.startswith("bank-money-team-hr"))
+    values = {"user:isthmus.dev/workload$policy-assistant", "user:isthmus.dev/workload$letters"}
+    assert set(team["CostFilters"]["TagKeyValue"]) == values
+    forecast = {"NotificationType": "FORECASTED", "ComparisonOperator": "GREATER_THAN", "Threshold": 100}
+    told = budgets.describe_subscribers_for_notification(
+        AccountId=ACCOUNT, BudgetName=team["BudgetName"], Notification=forecast
+    )["Subscribers"]
+    assert {"SubscriptionType": "EMAIL", "Address": "hr@bank.example"} in told
     name = next(alert for alert in answer if alert.startswith("bank-money-internal"))
     assert answer[name]["CostFilters"] == {"TagKeyValue": ["user:isthmus.dev/class$internal"]}
     assert float(answer[name]["BudgetLimit"]["Amount"]) == 4000
@@ -231,3 +249,53 @@ def assert_budgets(stack: Stack, outputs: dict[str, Any]) -> None:
     assert "PermissionsBoundary" in stack.boto("iam").get_role(RoleName=role)["Role"]
     monitors = stack.boto("ce").get_anomaly_monitors()["AnomalyMonitors"]
     assert [value["MonitorSpecification"]["Tags"]["Values"] for value in monitors] == [["bank"]]
+
+
+def watched() -> None:
+    """Alarms on a model and on a gateway's service."""
+    import pulumi
+
+    from components.aws.observability.serving_alarms import ServingAlarms
+    from isthmus.contracts.platform.model.platform import Site
+    from stacks import providers
+
+    site = Site(name="frankfurt", kind="aws", jurisdiction="de", region="eu-central-1")
+    alarms = ServingAlarms(
+        "bank-frankfurt-serving",
+        {
+            "name": "frankfurt",
+            "region": "eu-central-1",
+            "notify": ["llm@bank.example"],
+            "profiles": [
+                {
+                    "name": "haiku--assistant",
+                    "profile": f"arn:aws:bedrock:eu-central-1:{ACCOUNT}:application-inference-profile/82ey7vcct4m3",
+                }
+            ],
+            "services": [{"name": "internal-edge", "service": "internal/internal-edge"}],
+        },
+        pulumi.ResourceOptions(providers=[providers.aws(site, {"isthmus-platform": "bank"}, sandbox=True)]),
+    )
+    pulumi.export("topic", alarms.topic_arn)
+
+
+def test_alarms_on_serving_go_up_are_mended_and_leave_nothing(stack: Stack) -> None:
+    stack.own(watched)
+    stack.up()
+    topic = stack.outputs()["topic"]
+    settled(stack)
+    cloudwatch = stack.boto("cloudwatch")
+    alarms = {alarm["AlarmName"]: alarm for alarm in cloudwatch.describe_alarms()["MetricAlarms"]}
+    assert [alarm["AlarmActions"] for alarm in alarms.values()] == [[topic]] * 4
+    (throttled,) = [alarm for name, alarm in alarms.items() if "-ModelThrottled-" in name]
+    assert throttled["Dimensions"] == [{"Name": "ModelId", "Value": "82ey7vcct4m3"}]
+    subscriptions = stack.boto("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    assert [subscription["Endpoint"] for subscription in subscriptions] == ["llm@bank.example"]
+
+    cloudwatch.disable_alarm_actions(AlarmNames=[throttled["AlarmName"]])
+    stack.stack.up(refresh=True)
+    (mended,) = cloudwatch.describe_alarms(AlarmNames=[throttled["AlarmName"]])["MetricAlarms"]
+    assert mended["ActionsEnabled"] is True
+
+    stack.stack.destroy()
+    assert {kind for kind, names in left(stack).items() if names} == set()

@@ -11,6 +11,8 @@ import re
 import socket
 import ssl
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +27,13 @@ from tests.accounting import aws, cluster
 from tests.blueprints import by_hand
 from tests.blueprints.bank import requirements_and_plan, serving
 from tests.laying import ROOT
-from tests.sandbox import drifts, previews
+from tests.sandbox import chatting, drifts, previews
 from tests.sandbox.bank_up import Bank, gpus, placed, spread
 from tests.sandbox.waiting import eventually
 
 pytestmark = pytest.mark.sandbox
 
+BUCKET = "aws:s3/bucket:Bucket"
 PLAN = requirements_and_plan()[1]
 SERVED = {endpoint.id: endpoint for endpoint in PLAN.endpoints if endpoint.gpu}
 MORE = serving("kyc-extraction")
@@ -318,11 +321,42 @@ def asked_as(served: Platform, name: str, data_class: str, workload: str) -> htt
         return client.post(f"{door.url}/v1/chat/completions", json=body, headers=headers)
 
 
-def test_what_stands_is_served_on_this_machine_and_answers_in_each_class(bank):
+def told_by_mail(served: Platform) -> None:
+    """An answer that a reviewer escalates is a mail to the heads, by the bank's own settings."""
+    chatting.decide(served, "confidential", "escalate", reason="unclear")
+    folder = Path(served.mails)
+    [mail] = eventually(lambda: list(folder.glob("*.eml")), lambda mails: len(mails) == 1)
+    assert "kyc-heads@bank.example" in mail.name
+    [desk] = [desk for desk in served.desks if desk.data_class == "confidential"]
+    text = mail.read_text()
+    assert "1 answer escalated to seniors" in text
+    assert desk.pages in text
+
+
+@contextmanager
+def running(bank: Bank) -> Iterator[tuple[str, Platform]]:
+    """What `sandbox serve` printed, and what runs. The store of the records stays, with its locked seals."""
     before = bank.in_aws()
     try:
         shown = bank.must("sandbox", "serve", "bank-dev")
+        served = api.served(bank.sandbox.home)
+        assert served is not None
+        yield shown, served
+    finally:
+        bank.must("sandbox", "serve", "bank-dev", "--stop")
+        bank.before[BUCKET] |= bank.in_aws()[BUCKET] - before[BUCKET]
+
+
+@pytest.mark.timeout(1800)
+def test_what_stands_is_served_on_this_machine_and_answers_in_each_class(bank):
+    known = set(bank.before[BUCKET])
+    with running(bank) as (shown, served):
         assert "restricted at fra1: https://127.0.0.1:" in shown
+        assert (
+            "who signs on there: internal-audit (auditor), kyc-heads (senior), kyc-reviewers (reviewer)"
+            in shown
+        )
+        assert "Whom notifiers tell: the mails are files in" in shown
         verified = json.loads(bank.isthmus("verify", "bank-dev", "--format", "json").stdout)
         by_class = {entry["class"]: entry for entry in verified["prompts"]}
         assert {name: entry["outcome"] for name, entry in by_class.items()} == {
@@ -335,21 +369,25 @@ def test_what_stands_is_served_on_this_machine_and_answers_in_each_class(bank):
         assert by_class["restricted"]["target"] == "onprem-vllm"
         [verdict] = by_class["internal"]["verdicts"]
         assert verdict.endswith("redacted LOCATION=1,PERSON=1")
-        served = api.served(bank.sandbox.home)
-        assert served is not None
         assert asked_as(served, "clara", "internal", "policy-assistant").status_code == 200
         assert asked_as(served, "clara", "confidential", "kyc-extraction").status_code == 202
         assert (
             asked_as(served, "gast", "internal", "policy-assistant").json()["error"]["code"] == "no_workload"
         )
+        told_by_mail(served)
+        chatting.checked(served)
         reached = {entry["pod"]: entry["reached"] for entry in verified["reach"]}
         assert reached["isthmus-restricted/restricted-gateway"] == []
         assert reached["isthmus-public/public-translator"] == ["the network of frankfurt"]
-    finally:
-        bank.must("sandbox", "serve", "bank-dev", "--stop")
-    # The store of the records stays, with its locked seals.
-    [store] = bank.in_aws()["aws:s3/bucket:Bucket"] - before["aws:s3/bucket:Bucket"]
-    bank.before["aws:s3/bucket:Bucket"].add(store)
+    assert len(bank.before[BUCKET] - known) == 1, "the store of the records"
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_four_people_ask_the_small_model_at_once_and_the_chats_memory_stays_flat(bank):
+    """In the soak, because twelve answers of a language model on a loaded processor take many minutes."""
+    with running(bank) as (_, served):
+        chatting.four_at_once(served)
 
 
 def test_what_others_did_is_found_ranked_and_masked_and_nothing_besides(bank):

@@ -16,6 +16,8 @@ from tests.blueprints.bank import requirements_and_plan
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform_model import parse
 
+pytestmark = pytest.mark.whole
+
 EXISTING = {
     "mode": "existing",
     "zones": [],

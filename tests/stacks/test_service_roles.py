@@ -18,6 +18,8 @@ from stacks.aws_account import account, model_access, service_roles
 from tests import private
 from tests.blueprints.bank import requirements_and_plan
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture
 def iam(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:

@@ -16,6 +16,8 @@ from isthmus.core import yaml_files
 from isthmus.core.errors import InputError
 from isthmus.studio import text_edits
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = [path.read_text("utf-8") for path in sorted((ROOT / "examples").glob("*.requirements.yaml"))]
 SOURCES = [

@@ -63,6 +63,8 @@ def test_the_tables_version_is_the_modules(tool):
         "language-yaml": ("github.com/pulumi/pulumi-yaml", f"v{table.YAML}"),
         "signing-helper": ("github.com/aws/rolesanywhere-credential-helper", f"v{table.SIGNING_HELPER}"),
         "load-generator": ("github.com/tsenart/vegeta/v12", f"v{table.VEGETA}"),
+        "sign-on-proxy": ("github.com/oauth2-proxy/oauth2-proxy/v7", f"v{table.OAUTH2_PROXY}"),
+        "alertmanager": ("github.com/prometheus/alertmanager", f"v{table.ALERTMANAGER_VERSION}"),
         "registry": ("github.com/distribution/distribution/v3", f"v{table.REGISTRY}"),
         "kubernetes-provider": ("github.com/pulumi/pulumi-kubernetes/provider/v4", None),
     }[tool.name]

@@ -9,7 +9,7 @@ from components.aws.account.budget_action import Alerts, BudgetDenial
 from components.aws.common.names import aws_name
 from components.aws.common.topic import Publisher, check_emails, sealed_topic
 from components.base.argument_checks import MODES, check_choice
-from isthmus.contracts.platform.model.aws.account import TAG_KEYS
+from isthmus.contracts.platform.model.aws.account import TAG_KEYS, TEAM_TAG
 from isthmus.core.errors import InputError
 
 ACTIONS = ("none", "deny")
@@ -18,6 +18,7 @@ ALERTS = 9
 quotas, as of knowledge, not checked)."""
 MAX_USD = 1e9
 """Larger amounts in USD are treated as typing errors."""
+NOBODY = "nobody would be told that a budget is used up"
 BUDGET_NAME = 100
 """Maximum length of a budget's name (API reference, as of knowledge, not checked)."""
 
@@ -28,9 +29,13 @@ class BudgetSettings(TypedDict):
     name: str
     """Name of the budget, unique in the component."""
     scope: str
-    """Scope: `platform`, `class` or `workload`."""
+    """Scope: `platform`, `class`, `workload` or `team`."""
     of: str
-    """Name of the platform, class or workload: the value of the tag."""
+    """Name of the platform, class, workload or team. It is the value of the tag, except for a team."""
+    workloads: NotRequired[list[str]]
+    """`team`: names of its workloads, whose tags are counted."""
+    notify: NotRequired[list[str]]
+    """E-mail addresses that get its alerts. Absent: those of the component."""
     monthly_usd: float
     """Budget in USD per month."""
     alert_pct: list[int]
@@ -97,7 +102,7 @@ class Budgets(pulumi.ComponentResource):
         self.topic_arn = pulumi.Output.from_input("")
         self.retained = pulumi.Output.from_input([])
         if args["budgets"] or anomaly_usd is not None:
-            emails = check_emails(args["notify"], where, "nobody would be told that a budget is used up")
+            emails = check_emails(args["notify"], where, NOBODY)
             self._make(name, args, emails, managed == "manage")
         self.register_outputs({"topic_arn": self.topic_arn, "retained": self.retained})
 
@@ -154,10 +159,12 @@ class Budgets(pulumi.ComponentResource):
         """Create a budget, its alerts and its denial."""
         from pulumi_aws.budgets import Budget
 
-        key, tags = TAG_KEYS[settings["scope"]], dict(args.get("tags", {}))
+        tags = dict(args.get("tags", {}))
         if settings["scope"] != "platform":
-            tags[key] = settings["of"]
+            tags[TEAM_TAG if settings["scope"] == "team" else TAG_KEYS[settings["scope"]]] = settings["of"]
         budget_name = f"{name}-{settings['name']}"
+        if "notify" in settings:
+            alerts = Alerts(alerts.topic, check_emails(settings["notify"], f"budgets.{budget_name}", NOBODY))
         actual = [_notification("ACTUAL", share, alerts) for share in sorted(settings["alert_pct"])]
         budget = Budget(
             budget_name,
@@ -167,7 +174,7 @@ class Budgets(pulumi.ComponentResource):
             limit_amount=_amount_text(settings["monthly_usd"]),
             limit_unit="USD",
             time_unit="MONTHLY",
-            cost_filters=[{"name": "TagKeyValue", "values": [f"user:{key}${settings['of']}"]}],
+            cost_filters=[{"name": "TagKeyValue", "values": _filter_values(settings)}],
             notifications=[*actual, _notification("FORECASTED", 100, alerts)],
             tags=tags,
             # AWS Budgets tests the topic when it gets the budget.
@@ -178,6 +185,12 @@ class Budgets(pulumi.ComponentResource):
             denial.create(
                 _roles(settings), args.get("permissions_boundary"), hosted=settings.get("hosted", False)
             )
+
+
+def _filter_values(settings: BudgetSettings) -> list[str]:
+    """Tags that the budget counts. AWS Budgets adds up what has any of them."""
+    values = settings.get("workloads", []) if settings["scope"] == "team" else [settings["of"]]
+    return [f"user:{TAG_KEYS[settings['scope']]}${value}" for value in values]
 
 
 def _notification(kind: str, share: int, alerts: Alerts) -> Any:
@@ -286,6 +299,12 @@ def _check_all(budgets: list[BudgetSettings], where: str) -> None:
 def _check(settings: BudgetSettings, where: str) -> None:
     check_choice(settings["scope"], tuple(TAG_KEYS), f"{where}.scope")
     check_choice(settings["action"], ACTIONS, f"{where}.action")
+    if (settings["scope"] == "team") != bool(settings.get("workloads")):
+        raise InputError(
+            "a team's budget counts its workloads, and no other budget does",
+            where=f"{where}.workloads",
+            fix="Set scope to `team` and list its workloads, or remove `workloads`",
+        )
     usd = settings["monthly_usd"]
     if not 0 < round(float(usd), 2) <= MAX_USD:
         raise InputError(

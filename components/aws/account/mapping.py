@@ -6,12 +6,13 @@ from typing import Any
 
 from components.aws.account.budgets import BudgetsArgs
 from components.base.platform_lookups import boundary_argument, calls_of, tags
+from isthmus.contracts.platform.lookups.budgets import aws_budgets
 from isthmus.contracts.platform.model.platform import Identity, Platform, Site
 
 
 def budgets_args(platform: Platform, site: Site, roles: dict[str, Any]) -> BudgetsArgs | None:
     """Arguments of a site's budgets; None without budgets. `roles`: identity name → role name."""
-    budgets = [budget for budget in platform.budgets if budget.site == site.name]
+    budgets = [budget for budget in aws_budgets(platform) if budget.site == site.name]
     first = next((site.name for site in platform.sites if site.kind == "aws"), None)
     anomalies = platform.anomalies
     is_enabled = anomalies.mode == "manage" or (
@@ -22,7 +23,13 @@ def budgets_args(platform: Platform, site: Site, roles: dict[str, Any]) -> Budge
         return None
     settings: list[dict[str, Any]] = []
     for budget in budgets:
-        entry: dict[str, Any] = budget.model_dump(exclude={"site"})
+        entry: dict[str, Any] = {
+            key: getattr(budget, key) for key in ("name", "scope", "of", "monthly_usd", "alert_pct", "action")
+        }
+        if budget.scope == "team":
+            entry["workloads"] = list(budget.counted)
+        if budget.notify:
+            entry["notify"] = list(budget.notify)
         if budget.action == "deny":
             identities = _denied_identities(platform, budget.scope, budget.of, roles)
             entry["role_names"] = [roles[identity.name] for identity in identities]
@@ -34,7 +41,8 @@ def budgets_args(platform: Platform, site: Site, roles: dict[str, Any]) -> Budge
         "name": site.name,
         "platform": platform.name,
         "budgets": settings,
-        "notify": list(platform.contacts.cost),
+        "notify": list(platform.contacts.cost)
+        or sorted({mail for budget in budgets for mail in budget.notify}),
         "cost_tags": platform.cost_tags,
         "tags": tags(platform),
         **boundary_argument(site),

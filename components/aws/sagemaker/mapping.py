@@ -74,7 +74,7 @@ def _workload(platform: Platform, endpoint: Endpoint) -> dict[str, str]:
         workload.name
         for gateway in platform.gateways
         for workload in gateway.workloads
-        if endpoint.id in (workload.endpoint, *workload.overflow)
+        if endpoint.id in workload.endpoint_and_substitutes
     }
     return {"workload": workloads.pop()} if len(workloads) == 1 else {}
 

@@ -4,7 +4,9 @@ from typing import Any
 
 import pulumi
 
+from components.aws.common import target_tracking
 from components.aws.common.names import aws_name
+from components.aws.common.target_tracking import Scalable, Tracking
 from components.aws.sagemaker.arguments import AutoscalingSettings, RollbackSettings, RolloutSettings
 
 VARIANT = "primary"
@@ -90,33 +92,17 @@ def scale(
     name: str, endpoint: pulumi.Output[str], settings: AutoscalingSettings, tags: dict[str, str], parent: Any
 ) -> None:
     """Autoscaling of the served model, by the number of requests for each instance."""
-    from pulumi_aws.appautoscaling import Policy, Target
-
-    child = pulumi.ResourceOptions(parent=parent)
-    target = Target(
-        f"{name}-instances",
-        service_namespace="sagemaker",
-        scalable_dimension="sagemaker:variant:DesiredInstanceCount",
-        resource_id=pulumi.Output.concat("endpoint/", endpoint, f"/variant/{VARIANT}"),
-        min_capacity=settings["min_instances"],
-        max_capacity=settings["max_instances"],
-        tags=tags,
-        opts=child,
+    scalable = Scalable(
+        "sagemaker",
+        "sagemaker:variant:DesiredInstanceCount",
+        pulumi.Output.concat("endpoint/", endpoint, f"/variant/{VARIANT}"),
+        "instances",
     )
-    Policy(
-        f"{name}-load",
-        name=aws_name(f"{name}-load", 255),
-        policy_type="TargetTrackingScaling",
-        service_namespace=target.service_namespace,
-        scalable_dimension=target.scalable_dimension,
-        resource_id=target.resource_id,
-        target_tracking_scaling_policy_configuration={
-            "predefined_metric_specification": {
-                "predefined_metric_type": "SageMakerVariantInvocationsPerInstance"
-            },
-            "target_value": settings["calls_per_minute"],
-            "scale_in_cooldown": settings.get("scale_in_s", 600),
-            "scale_out_cooldown": settings.get("scale_out_s", 120),
-        },
-        opts=child,
+    tracking = Tracking(
+        metric="SageMakerVariantInvocationsPerInstance",
+        value=settings["calls_per_minute"],
+        scale_in_s=settings.get("scale_in_s", 600),
+        scale_out_s=settings.get("scale_out_s", 120),
     )
+    capacity = settings["min_instances"], settings["max_instances"]
+    target_tracking.scale(name, scalable, capacity, tracking, tags, pulumi.ResourceOptions(parent=parent))

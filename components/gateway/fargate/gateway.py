@@ -10,7 +10,10 @@ from components.base.argument_checks import check_choice, check_sensitivity, may
 from components.gateway.fargate import tasks
 from components.gateway.fargate.load_balancer import TASKS, Door, TaskNetwork
 from components.gateway.fargate.records import SEALER_PORTS, FargateAudit, FargateRecords
+from components.gateway.fargate.scaling import scale_service
+from components.gateway.fargate.scraping import HealthPort, allow_scrapers
 from components.gateway.translator.translator import CloudModel
+from isthmus.contracts.platform.lookups.sign_on import KEYS_VARIABLE
 from isthmus.contracts.platform.model.aws.fargate import SIZES
 from isthmus.core.errors import InputError
 
@@ -25,6 +28,8 @@ class FargateSettings(TypedDict):
     """Networks of the applications that may call it on port 443."""
     principals: NotRequired[list[str]]
     """ARNs of accounts, roles or users that may reach it with AWS PrivateLink. Absent: nobody."""
+    scrapers: NotRequired[list[str]]
+    """Private networks of the Prometheus that reads the metrics of its tasks. Absent: nobody."""
     translator_secret: str
     """ARN of the translator's certificate in Secrets Manager: JSON with `certificate`, `key` and `ca`."""
     secrets_key: NotRequired[str]
@@ -41,6 +46,15 @@ class FargateSettings(TypedDict):
     """Retention of the logs in days (default 365)."""
 
 
+class FargateSignOn(TypedDict):
+    """The organisation's sign-on, whose access tokens the gateway accepts."""
+
+    tokens: dict[str, Any]
+    """Section `tokens` of the edge's configuration (docs/sign-on.md)."""
+    keys_secret: str
+    """ARN of the secret whose text is the issuer's public keys (JWKS)."""
+
+
 class FargateRoute(TypedDict):
     """The route of one workload's requests."""
 
@@ -48,6 +62,10 @@ class FargateRoute(TypedDict):
     """Name of the workload, which callers give as the model."""
     endpoint: str
     """Name of the translator's model."""
+    interfaces: NotRequired[list[str]]
+    """How applications may ask it beside chat: responses, messages."""
+    fallback: NotRequired[list[str]]
+    """Names of other models of the translator, in order, for chats that the route's own model cannot serve."""
 
 
 class FargateGatewayArgs(TypedDict):
@@ -79,6 +97,8 @@ class FargateGatewayArgs(TypedDict):
     """How its tasks run, and which clients may call them."""
     replicas: NotRequired[int]
     """Number of tasks of each kind (default 2), spread over the subnets' zones."""
+    max_replicas: NotRequired[int]
+    """Most tasks of each kind: AWS adds them above 70 % of their CPU. Absent: always `replicas`."""
     vpc_id: pulumi.Input[str]
     """Id of the VPC."""
     subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
@@ -95,6 +115,8 @@ class FargateGatewayArgs(TypedDict):
     """Name of the log group."""
     audit: NotRequired[FargateAudit]
     """Its audit records, and the task that seals them. Absent: no records."""
+    sign_on: NotRequired[FargateSignOn]
+    """The sign-on whose access tokens it accepts beside keys and certificates. Absent: none."""
     exception: NotRequired[str]
     """Reference of the recorded exception that allows a confidential class to use AWS."""
     tags: NotRequired[dict[str, str]]
@@ -146,6 +168,7 @@ class FargateGateway(pulumi.ComponentResource):
             opts=self._child,
         )
         self._records = self._create_records()
+        self._allow_scrapers()
         self._cluster = ecs.Cluster(
             f"{name}-cluster",
             name=aws_name(name, 255),
@@ -153,6 +176,7 @@ class FargateGateway(pulumi.ComponentResource):
             tags=self._tags,
             opts=self._child,
         )
+        self.services: dict[str, pulumi.Output[str]] = {}
         edge_service = self._create_services(sensitivity)
         record = self._door.create_record(args["host"], args["region"], settings.get("zone_id"))
         principals = settings.get("principals", [])
@@ -163,7 +187,7 @@ class FargateGateway(pulumi.ComponentResource):
         self.address = pulumi.Output.all(record.id, edge_service.id).apply(
             lambda _: f"https://{args['host']}"
         )
-        self.service = pulumi.Output.concat(self._cluster.name, "/", edge_service.name)
+        self.service = self.services["edge"]
         self.register_outputs(
             {
                 "address": self.address,
@@ -187,6 +211,13 @@ class FargateGateway(pulumi.ComponentResource):
             opts=self._child,
         )
 
+    def _allow_scrapers(self) -> None:
+        ports = {task: HealthPort(group, TASKS[task][-1]) for task, group in self._door.groups.items()}
+        if self._records is not None:
+            ports["sealer"] = HealthPort(self._records.group, SEALER_PORTS[-1])
+        scrapers, where = self._args["fargate"].get("scrapers", []), f"{self._where}.fargate.scrapers"
+        allow_scrapers(self._name, scrapers, ports, where=where, tags=self._tags, opts=self._child)
+
     def _create_services(self, sensitivity: str) -> Any:
         """Create translator, sealer and edge. Returns the edge's service."""
         args = self._args
@@ -209,19 +240,28 @@ class FargateGateway(pulumi.ComponentResource):
         server = translator_host(args["host"], sensitivity)
 
         def configure(balancer: Any) -> dict[str, Any]:
+            def at_translator(model: str) -> dict[str, Any]:
+                url = f"https://{balancer}:{tasks.TRANSLATOR_PORT}"
+                return {"url": url, "server_name": server, "model": model}
+
             return tasks.edge_config(
                 sensitivity,
                 args["site"],
                 [
                     {
                         "workload": route["workload"],
-                        "url": f"https://{balancer}:{tasks.TRANSLATOR_PORT}",
-                        "server_name": server,
-                        "model": route["endpoint"],
+                        **at_translator(route["endpoint"]),
+                        **({"interfaces": route["interfaces"]} if "interfaces" in route else {}),
+                        **(
+                            {"fallback": [at_translator(model) for model in route["fallback"]]}
+                            if "fallback" in route
+                            else {}
+                        ),
                     }
                     for route in args["routes"]
                 ],
                 self._records.section if self._records is not None else None,
+                args["sign_on"]["tokens"] if "sign_on" in args else None,
             )
 
         tasks.check_size(configure("x" * tasks.KNOWN_LATER_CHARACTERS), self._where)
@@ -240,7 +280,8 @@ class FargateGateway(pulumi.ComponentResource):
 
         name = f"{self._name}-{task}"
         definition = self._create_task_definition(name, task, image, config, role)
-        return ecs.Service(
+        scaled = task in TASKS and self._most_tasks > self._tasks
+        service = ecs.Service(
             f"{name}-service",
             name=aws_name(name, 255),
             cluster=self._cluster.arn,
@@ -258,10 +299,26 @@ class FargateGateway(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[*self._dependencies(task), *dependencies],
+                # Otherwise each `up` would set back what the autoscaling chose.
+                ignore_changes=["desiredCount"] if scaled else None,
                 custom_timeouts=pulumi.CustomTimeouts(create="20m", update="30m", delete="20m"),
             ),
             **self._running(task),
         )
+        self.services[task] = pulumi.Output.concat(self._cluster.name, "/", service.name)
+        if scaled:
+            tasks = self._tasks, self._most_tasks
+            scale_service(name, self._cluster.name, service, tasks, self._tags, self)
+        return service
+
+    @property
+    def _tasks(self) -> int:
+        """Tasks of edge and translator each, and the fewest if they scale."""
+        return self._args.get("replicas", 2)
+
+    @property
+    def _most_tasks(self) -> int:
+        return self._args.get("max_replicas", self._tasks)
 
     def _create_task_definition(self, name: str, task: str, image: Any, config: Any, role: Any) -> Any:
         from pulumi_aws import ecs
@@ -312,6 +369,8 @@ class FargateGateway(pulumi.ComponentResource):
             return tasks.tls_secrets(args["fargate"]["translator_secret"])
         secrets = [*tasks.tls_secrets(args["certificate_secret"])]
         secrets.append({"name": "EDGE_CALLERS", "valueFrom": args["callers_secret"]})
+        if "sign_on" in args:
+            secrets.append({"name": KEYS_VARIABLE, "valueFrom": args["sign_on"]["keys_secret"]})
         return [*secrets, *(self._records.edge_secrets() if self._records is not None else [])]
 
     def _dependencies(self, task: str) -> list[Any]:
@@ -332,7 +391,7 @@ class FargateGateway(pulumi.ComponentResource):
                 "network_configuration": self._records.network(args["subnet_ids"]),
             }
         return {
-            "desired_count": args.get("replicas", 2),
+            "desired_count": self._tasks,
             # Old tasks serve until new ones do.
             "deployment_minimum_healthy_percent": 100,
             "deployment_maximum_percent": 200,
@@ -373,4 +432,4 @@ def _size(settings: FargateSettings, where: str) -> tuple[int, int, str]:
     return cpu, memory, architecture
 
 
-__all__ = ["FargateGateway", "FargateGatewayArgs", "FargateRoute", "FargateSettings"]
+__all__ = ["FargateGateway", "FargateGatewayArgs", "FargateRoute", "FargateSettings", "FargateSignOn"]

@@ -3,7 +3,7 @@
 It is a network load balancer (TCP) that passes TLS unopened: the edge terminates mutual TLS itself, as on-prem. It
 serves both hops, because a task's address changes: applications reach the edge at port 443, and only the edge
 reaches the translator at the translator's port. The security groups name each other, so nothing else can reach
-either.
+either. Only `components.gateway.fargate.scraping` opens more: the health ports, to stated networks.
 """
 
 from collections.abc import Sequence

@@ -22,6 +22,7 @@ from components.gateway.fargate.gateway import FargateGatewayArgs
 from components.gateway.sealing import Sealed
 from components.gateway.translator.mapping import CloudSide, cloud_models
 from isthmus.contracts.platform.lookups.records import audit_store_of, seal_prefix
+from isthmus.contracts.platform.lookups.sign_on import tokens_of
 from isthmus.contracts.platform.model.aws.fargate import Fargate
 from isthmus.contracts.platform.model.platform import Gateway, Identity, Platform
 from isthmus.core.errors import InputError
@@ -57,8 +58,10 @@ def images_of(platform: Platform, gateway: Gateway) -> dict[str, str]:
 
 def secrets_of(gateway: Gateway) -> dict[str, list[str]]:
     """ARNs of the secrets of each task."""
+    settings = fargate_settings(gateway)
     edge_secrets = [gateway.certificate_secret or "", gateway.callers_secret]
-    secrets = {"edge": edge_secrets, "translator": [fargate_settings(gateway).translator_secret]}
+    edge_secrets += [settings.sign_on_secret] if settings.sign_on_secret is not None else []
+    secrets = {"edge": edge_secrets, "translator": [settings.translator_secret]}
     if gateway.audit is None:
         return secrets
     return secrets | {"edge": [*edge_secrets, gateway.audit.secret], "sealer": [gateway.audit.sealer_secret]}
@@ -148,14 +151,24 @@ def fargate_args(
         "image": images["edge"],
         "translator_image": images["translator"],
         "routes": [
-            {"workload": workload.name, "endpoint": model_name(workload.endpoint, workload.name)}
+            {
+                "workload": workload.name,
+                "endpoint": model_name(workload.endpoint, workload.name),
+                **({"interfaces": list(workload.interfaces)} if workload.interfaces else {}),
+                **(
+                    {"fallback": [model_name(name, workload.name) for name in workload.fallback]}
+                    if workload.fallback
+                    else {}
+                ),
+            }
             for workload in gateway.workloads
         ],
         "models": cloud_models(platform, identity, cloud_side),
         "callers_secret": gateway.callers_secret,
         "certificate_secret": gateway.certificate_secret or "",
-        "fargate": fargate_settings(gateway).model_dump(exclude_none=True),
+        "fargate": fargate_settings(gateway).model_dump(exclude={"sign_on_secret"}, exclude_none=True),
         "replicas": gateway.replicas,
+        **({"max_replicas": gateway.max_replicas} if gateway.max_replicas is not None else {}),
         "vpc_id": network.vpc_id,
         "subnet_ids": network.subnets,
         "endpoints_group": endpoints.group_id,
@@ -166,6 +179,9 @@ def fargate_args(
         "tags": tags(platform),
         **exception_arguments(platform, [workload.name for workload in gateway.workloads]),
     }
+    tokens, secret = tokens_of(platform, gateway), fargate_settings(gateway).sign_on_secret
+    if tokens is not None and secret is not None:
+        arguments["sign_on"] = {"tokens": tokens, "keys_secret": secret}
     if gateway.audit is not None and sealed is not None:
         arguments["audit"] = _audit(platform, gateway, sealed)
     return arguments  # type: ignore[return-value]

@@ -13,7 +13,7 @@ from components.gateway.fargate import tasks
 from components.gateway.records import audit_section
 
 SEALER_PORTS = (HEALTH_PORT,)
-"""Its health port, which only ECS probes, from within the container."""
+"""Its health port. ECS probes it from within the container, and only scrapers reach it from outside."""
 
 
 class FargateShare(TypedDict):
@@ -81,7 +81,7 @@ class FargateRecords:
         self._name, self._audit, self._tags, self._opts = name, audit, tags, opts
         self.group = ec2.SecurityGroup(
             f"{name}-sealer-group",
-            description="The sealer: private endpoints, S3 and the share out, nobody in",
+            description="The sealer: private endpoints, S3 and the share out",
             vpc_id=vpc_id,
             tags={**tags, "Name": f"{name}-sealer"},
             opts=opts,

@@ -60,11 +60,14 @@ def edge_config(
     site: str,
     routes: list[dict[str, Any]],
     audit: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    tokens: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The edge's configuration, as on-prem except for files and drain time. `audit`: builds that section from the
-    others.
+    others. `tokens`: that section.
     """
     config = gateway_config(sensitivity, site, routes)
+    if tokens is not None:
+        config["tokens"] = dict(tokens)
     if audit is not None:
         config["audit"] = audit(config)
     return _with_drain_timeout(with_variables(config))

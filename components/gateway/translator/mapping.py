@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.base.platform_lookups import calls_of, model_name, region_at, region_of
+from components.base.platform_lookups import calls_of, model_name, region_at, region_of, scaling_arguments
 from components.gateway.translator.translator import CloudModel, TranslatorSettings
 from isthmus.contracts.platform.model.platform import Endpoint, Gateway, Identity, Platform
 
@@ -76,7 +76,7 @@ def translator_args(platform: Platform, gateway: Gateway, cloud_side: CloudSide)
         "image": platform.images.translator,
         "models": cloud_models(platform, identity, cloud_side),
         "replicas": gateway.replicas,
-        **({"max_replicas": gateway.max_replicas} if gateway.max_replicas is not None else {}),
+        **scaling_arguments(platform, gateway),
     }
     if trust is None:
         arguments["pod_identity"] = cloud_side.role

@@ -5,7 +5,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from components.base.argument_checks import check_within, parse_network
-from components.cluster.certificates import CertificateIssuer, certificate
+from components.cluster.certificates import CertificateIssuer, workload_certificate
 from components.cluster.edge_files import config_map, translator_config, with_trust_bundle
 from components.cluster.objects import (
     CLASS_LABEL,
@@ -15,6 +15,7 @@ from components.cluster.objects import (
 )
 from components.cluster.pod_defaults import guaranteed_resources
 from components.cluster.workload_names import WorkloadNames
+from components.gateway.edge_scaling import EdgeScaling
 from components.gateway.edge_workload import EdgePods, PodSettings, create_edge_workload
 from components.gateway.translator.credential_helper import NO_HELPER, AwsIdentity, Helper, credential_helper
 from components.gateway.translator.proxy import Outbound, TranslatorProxy, outbound_way
@@ -87,8 +88,8 @@ class TranslatorSettings(TypedDict):
     """ConfigMap with `ca.crt`: CAs of AWS's certificates, instead of the public CAs. Not for confidential."""
     replicas: NotRequired[int]
     """Number of replicas (default 2)."""
-    max_replicas: NotRequired[int]
-    """Maximum number of replicas of a HorizontalPodAutoscaler, which scales by CPU use. Absent: no autoscaling."""
+    scaling: NotRequired[EdgeScaling]
+    """KEDA adds replicas by their CPU use. Absent: no autoscaling."""
     certificate_secret: NotRequired[str]
     """TLS Secret to use instead of a cert-manager Certificate."""
 
@@ -140,12 +141,8 @@ def create_translator(
     outbound = outbound_way(
         names.sensitivity, translator.get("proxy"), translator.get("ca_bundle"), names.service
     )
-    secret, certificate_resources = certificate(
-        names.name,
-        names.service,
-        names.namespace,
-        names.labels,
-        names.options,
+    secret, certificate_resources = workload_certificate(
+        names,
         issuer=issuer,
         secret=translator.get("certificate_secret"),
         client=False,
@@ -159,7 +156,7 @@ def create_translator(
             container="translator",
             image=translator["image"],
             replicas=translator.get("replicas", 2),
-            max_replicas=translator.get("max_replicas"),
+            scaling=translator.get("scaling"),
             resources=guaranteed_resources(CPU, MEMORY),
             config=config,
             tls_secret=secret,

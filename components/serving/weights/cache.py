@@ -16,11 +16,11 @@ import pulumi
 
 from components.cluster.objects import GPU_TOLERATION, common_labels, metadata, workload_selector
 from components.cluster.pod_defaults import (
-    NO_RESOLVER,
     TMP_MOUNT,
     TMP_VOLUME,
     container_security,
     guaranteed_resources,
+    no_dns,
     pod_spec,
     priority_fields,
 )
@@ -303,8 +303,7 @@ def _pod(
         pull_secrets=args.get("pull_secrets"),
         **priority_fields(args.get("pod_priority")),
         # It uses no resolver, because the store's address is given.
-        dnsPolicy="None",
-        dnsConfig={"nameservers": [NO_RESOLVER]},
+        **no_dns(),
         hostAliases=[{"ip": store["address"], "hostnames": [host]}],
         **extra,
     )

@@ -99,6 +99,23 @@ class PlannedAdapter(FilePart):
     """Size of its weights."""
 
 
+class PlannedTokenPrice(FilePart):
+    """USD for a million tokens of a model that is charged by the token alone."""
+
+    prompt: float = Field(ge=0, json_schema_extra={"unit": "USD per million tokens"}, examples=[1.1])
+    """Price of prompts."""
+    completion: float = Field(ge=0, json_schema_extra={"unit": "USD per million tokens"}, examples=[5.5])
+    """Price of answers."""
+    cached: float | None = Field(
+        default=None,
+        ge=0,
+        json_schema_extra={"unit": "USD per million tokens"},
+        examples=[0.11],
+        exclude_if=lambda value: value is None,
+    )
+    """Price of the prompts' tokens that the provider's cache had. Absent: not known."""
+
+
 class PlannedEndpoint(FilePart):
     """One served model on a target, for one class."""
 
@@ -154,8 +171,15 @@ class PlannedEndpoint(FilePart):
     """Version of vLLM for which it was sized."""
     predicted: Predicted | None = None
     """Predicted performance at its workloads' peak."""
+    usd_per_million_tokens: PlannedTokenPrice | None = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
+    """Price of its tokens, from the same source. Absent: it is charged by the hour or also by the request."""
     evidence: Sourced | None = None
-    """What the prediction rests on."""
+    """What the prediction rests on, or the price of tokens."""
+
+
+PlacementRole = Literal["primary", "overflow", "fallback"]
 
 
 class Placement(FilePart):
@@ -167,10 +191,11 @@ class Placement(FilePart):
     """Class of the workload's data."""
     endpoint: DnsLabel
     """The endpoint that serves it."""
-    role: Literal["primary", "overflow"]
-    """`primary`: its own endpoint. `overflow`: takes load above what the primary one carries."""
-    share: float = Field(gt=0, le=1, json_schema_extra={"unit": "share from 0 to 1"})
-    """Part of the workload's requests, 0 to 1."""
+    role: PlacementRole
+    """`primary`: its own endpoint. `overflow`: takes load above what the primary one carries. `fallback`: answers when
+    the primary one cannot."""
+    share: float = Field(ge=0, le=1, json_schema_extra={"unit": "share from 0 to 1"})
+    """Part of the workload's requests, 0 to 1. 0 for a fallback."""
     peak_share: float | None = Field(
         default=None, gt=0, le=1, json_schema_extra={"unit": "share from 0 to 1"}
     )
@@ -292,6 +317,16 @@ class WhatIf(FilePart):
     )
     """SHA-256 of the requirements without the changes."""
 
+    @property
+    def summary(self) -> str:
+        """The changes in a line: at most four are named."""
+        named = ", ".join(self.changes[:_NAMED_CHANGES])
+        more = len(self.changes) - _NAMED_CHANGES
+        return f"{named} and {more} more changes" if more > 1 else ", ".join(self.changes)
+
+
+_NAMED_CHANGES = 4
+
 
 class Plan(FilePart):
     """The plan of one stack."""
@@ -331,7 +366,8 @@ class Plan(FilePart):
     availability: Availability | None = Field(default=None, exclude_if=lambda value: value is None)
     """Expected availabilities. Absent if no workload states `slo.availability`."""
     what_if: WhatIf | None = Field(default=None, exclude_if=lambda value: value is None)
-    """Only in the plan of a what-if (`isthmus plan --set`, `--scale-traffic`); such a plan cannot be built."""
+    """Only in the plan of a what-if (`isthmus plan --set`, `--scale-traffic`, `--from-usage`); such a plan cannot be
+    built."""
 
     _document: Document | None = PrivateAttr(default=None)
     """The file that it was read from, for errors with lines."""

@@ -38,13 +38,12 @@ def check(plan: Plan, requirements: Requirements, *, to_build: bool = True) -> N
 def is_no_what_if(plan: Plan, requirements: Requirements) -> None:
     """A what-if plan is an answer to a question: nobody asked for its requirements yet."""
     if plan.what_if is not None:
-        changes = ", ".join(plan.what_if.changes)
         stack = ((plan._document and plan._document.file) or "PLAN").removesuffix(".plan.yaml")
         raise FieldError(
-            f"this plan is a what-if ({changes}) and cannot be built",
+            f"this plan is a what-if ({plan.what_if.summary}) and cannot be built",
             "what_if",
             fix=f"Make these changes in the requirements, and run `isthmus plan {stack}.requirements.yaml -o "
-            f"{stack}.plan.yaml` without --set and --scale-traffic",
+            f"{stack}.plan.yaml` without --set, --scale-traffic and --from-usage",
             refused=True,
         )
 
@@ -224,6 +223,31 @@ def overflow_is_allowed(plan: Plan, requirements: Requirements) -> None:
                 *("placements", index, "role"),
                 fix="Remove the placement, or set `allow_overflow: true` in the requirements",
                 refused=True,
+            )
+
+
+def fallback_is_allowed(plan: Plan, requirements: Requirements) -> None:
+    """A fallback only where the workload allows it, and never its own endpoint."""
+    for index, placement in enumerate(plan.placements):
+        workload = requirements.workload(placement.workload)
+        if placement.role != "fallback" or workload is None:
+            continue
+        if not workload.allow_fallback:
+            raise FieldError(
+                f"workload `{workload.name}` does not allow a fallback",
+                *("placements", index, "role"),
+                fix="Remove the placement, or set `allow_fallback: true` in the requirements",
+                refused=True,
+            )
+        if any(
+            other.endpoint == placement.endpoint and other.role != "fallback"
+            for other in plan.placements
+            if other.workload == placement.workload
+        ):
+            raise FieldError(
+                f"`{placement.endpoint}` serves workload `{workload.name}` and is its fallback too",
+                *("placements", index, "endpoint"),
+                fix="Remove the placement, or name another endpoint",
             )
 
 
@@ -412,6 +436,7 @@ CHECKS: tuple[Check, ...] = (
     classes_stay_apart,
     every_workload_is_placed,
     overflow_is_allowed,
+    fallback_is_allowed,
     residency_is_met,
     inference_profiles_match_models,
     gateways_serve_the_classes,

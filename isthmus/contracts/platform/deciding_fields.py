@@ -27,9 +27,12 @@ def _below(parent: str, names: str) -> tuple[str, ...]:
 FREE: Mapping[str, tuple[str, ...]] = {
     "names by which parts are known; another one is another part": (
         *("isthmus", "name", "blueprint", "endpoints.id", "clusters.admins.name"),
-        *_below("people", "members.name users.name break_glass.keyholders.name"),
+        *_below("people", "members.name users.name owners.name help.name break_glass.keyholders.name"),
         *_below("gateways", "destinations.name reviews.reviewers.name screening.topics.name workloads.name"),
         *_below("gateways", "teams.name workloads.calibrations.name"),
+        "teams.name",
+        *_below("gateways.reviews", "desk.groups.name desk.guidelines.name domains.name"),
+        *_below("gateways.reviews.notifier", "targets.name webhooks.name"),
         *_below("pools.sharing", "classes.teams.name priorities.name"),
         *("sites.cluster_dns.peers.name", "endpoints.adapters.name"),
         *(
@@ -41,10 +44,19 @@ FREE: Mapping[str, tuple[str, ...]] = {
     "sizes, numbers and times of machines and pods": (
         *_below("clusters", "stage version system_nodes.instance_type system_nodes.nodes"),
         *("clusters.system_nodes.volume_gib", "sites.failure_domain_label"),
-        *_below("gateways", "replicas max_replicas cpu memory workloads.overflow_when_waiting"),
+        *_below(
+            "gateways",
+            "replicas max_replicas metrics_authentication cpu memory workloads.overflow_when_waiting",
+        ),
         *_below("gateways.screening", "limit_s workers cpu memory"),
-        *_below("gateways.reviews", "replicas decide_h escalated_h claim_s"),
+        *_below(
+            "gateways.reviews", "replicas decide_h escalated_h claim_s notifier.gather_s notifier.language"
+        ),
         *_below("gateways.fargate", "cpu memory architecture"),
+        *_below("gateways.chat", "cpu memory"),
+        "gateways.usage.ledger.since",
+        *_below("gateways.evaluator", "cpu memory"),
+        *_below("gateways.evaluator.jobs", "name schedule tokens minutes parallel"),
         *_below("scaling", "endpoint min_replicas max_replicas waiting kv_cache cooldown_s cold_start_s"),
         "scaling.fallback_replicas",
         *_below("pod_priorities", "mode gateway model gateway_value model_value"),
@@ -69,7 +81,8 @@ FREE: Mapping[str, tuple[str, ...]] = {
     ),
     "how a model is served: the engine keeps what it gets, and `engine_args` says where it does not": (
         *_below("endpoints", "pool model precision mig_profile tensor_parallel nodes_per_replica replicas"),
-        *_below("endpoints", "gpus survive max_model_len max_num_seqs gpu_memory_utilization"),
+        *_below("endpoints", "gpus survive max_model_len max_num_seqs concurrency gpu_memory_utilization"),
+        *_below("gateways.workloads.slo", "ttft_p95_ms tpot_p95_ms answer_p95_ms availability"),
         *_below("endpoints", "kv_cache_dtype engine_version model_family tool_call_parser reasoning_parser"),
         *_below(
             "endpoints", "chat_template engine task drain_s cpu memory load_timeout_s surge team priority"
@@ -85,25 +98,50 @@ FREE: Mapping[str, tuple[str, ...]] = {
         *_below("endpoints.sagemaker.rollback", "errors latency_p95_ms minutes"),
         *_below("endpoints.sagemaker.rollout", "kind step_pct wait_s keep_old_s"),
     ),
+    "what reviewers read beside an answer, and the words that they choose": (
+        *_below("gateways.reviews.desk.reasons", "domain codes.code codes.label"),
+        *_below("gateways.reviews.desk.guidelines", "workloads file digest text"),
+        *_below("gateways.reviews.desk.planted", "domain file digest text"),
+    ),
     "which of the class's own endpoints and identities serve: the data paths of both commits are judged": (
-        *_below("gateways.workloads", "endpoint also overflow adapter canary.endpoint canary.percent"),
+        *_below(
+            "gateways.workloads", "endpoint also overflow fallback adapter canary.endpoint canary.percent"
+        ),
+        *_below("gateways.workloads.canary", "release steps shadow_percent shadow_by_token"),
+        *_below("gateways.workloads.canary.judge", "workload rubric percent per_day"),
         *("gateways.identity", "identities.endpoints", "networks.services"),
     ),
+    "the result that lets a candidate answer: the rules of both commits read it": (
+        *_below("gateways.workloads.canary.evaluation", "file sha256"),
+    ),
+    "ways to send the same requests: all pass the same screening, review, records and limits": (
+        "gateways.workloads.interfaces",
+    ),
     "money, limits of use, labels and what is written about a thing": (
-        *_below("endpoints.cost", "usd_per_gpu_hour usd_per_million_tokens.prompt"),
+        *_below("endpoints.cost", "usd_per_gpu_hour usd_per_million_tokens.prompt source as_of"),
         "endpoints.cost.usd_per_million_tokens.completion",
         *(
-            f"gateways.{owner}.allowance.{limit}"
-            for owner in ("workloads", "teams")
-            for limit in ["requests_per_minute", "tokens_per_minute", "tokens_per_month", "usd_per_month"]
+            f"gateways.{owner}.{limit}"
+            for owner in ("workloads.allowance", "workloads.people", "teams.allowance")
+            for limit in [
+                "requests_per_minute",
+                "tokens_per_minute",
+                "tokens_per_month",
+                "usd_per_month",
+                "parallel_requests",
+            ]
         ),
+        *_below("teams", "budget.usd_per_month budget.at_gateways budget.alert_pct budget.notify"),
+        *_below("teams.budget.gateways", "name percent"),
         *_below("budgets", "name site scope of monthly_usd alert_pct action"),
         *_below("anomalies", "mode site threshold_usd"),
         *_below("provisioned", "name endpoint model_units commitment"),
         *("cost_tags", "contacts.cost", "tags", "guardrails.blocked_message"),
         *_below("gateways", "audit.policy audit.earlier_keys workloads.calibrations.file"),
         "gateways.workloads.calibrations.text",
-        *_below("monitoring", "pod_monitors labels"),
+        *_below("monitoring", "pod_monitors rules dashboards runbooks_url labels"),
+        *_below("monitoring", "model_probes model_probes_by_token"),
+        *_below("people.help", "title workloads mail phone page"),
     ),
     "credentials for images; registries and digests of the images are compared": (
         *_below("images", "pull_secrets pull_secret"),
@@ -133,7 +171,14 @@ COMPARED: Mapping[str, tuple[str, ...]] = {
         *_below("gateways.screening.guards", "name on workloads entities max_characters endpoint then"),
         *_below("gateways", "ca_bundle callers_secret certificate_secret audit.secret audit.sealer_secret"),
         *_below("gateways", "reviews.secret reviews.reviewers_ca reviews.certificate_secret traces.ca"),
-        *_below("gateways", "fargate.translator_secret router.ca router.certificate_secret"),
+        *_below(
+            "gateways", "fargate.translator_secret fargate.sign_on_secret router.ca router.certificate_secret"
+        ),
+        *_below("gateways.chat", "secret sign_on_secret"),
+        *_below("gateways.reviews", "desk.sign_on_secret notifier.secret"),
+        *_below("gateways.chat.database", "host address port name user"),
+        *_below("gateways.usage.ledger", "host address port name user secret store_secret"),
+        *_below("gateways.evaluator", "signing_secret certificate_secret"),
         *_below("endpoints", "certificate_secret weights.store.credentials_secret weights.store.ca_bundle"),
         "identities.certificate_secret",
     ),
@@ -151,19 +196,28 @@ COMPARED: Mapping[str, tuple[str, ...]] = {
 ADDED_FREELY = frozenset(
     {
         *("gateways.workloads", "gateways.teams", "gateways.traces", "gateways.workloads.canary"),
-        *("gateways.workloads.review", "gateways.screening", "guardrails.pii"),
+        "gateways.workloads.canary.evaluation",
+        *("gateways.workloads.review", "gateways.screening", "guardrails.pii", "gateways.reviews.cases"),
         *_below("gateways.screening", "patterns models topics guards"),
+        *_below("gateways.reviews.desk", "reasons reasons.codes guidelines planted"),
     }
 )
 """Parts that are no loosening when they are new: work, which is judged as such, and protections."""
 REMOVED_FREELY = frozenset(
     {
         *("people", "people.members", "people.break_glass", "people.break_glass.keyholders"),
-        *("people.users", "people.sign_on"),
+        *("people.users", "people.owners", "people.help", "people.sign_on"),
         *("clusters.admins", "clusters.hybrid_nodes", "sites.cluster_dns.peers"),
         *_below("endpoints", "sagemaker.shadow sagemaker.capture picker"),
-        *_below("gateways", "workloads destinations audit.content reviews.reviewers traces fargate router"),
+        *_below(
+            "gateways",
+            "workloads destinations audit.content reviews.reviewers traces fargate router chat access "
+            "usage.ledger",
+        ),
         *("gateways.workloads.calibrations", "pools.fabric", "pools.fabric.rdma"),
+        "gateways.workloads.canary.evaluation",
+        *("gateways.reviews.desk", "gateways.reviews.desk.groups", "gateways.reviews.desk.reasons"),
+        *_below("gateways.reviews.desk", "reasons.codes guidelines"),
         "pools.fabric.rdma.networks",
     }
 )
@@ -185,6 +239,11 @@ def _more_than_stated(old: Any, new: Any) -> bool:
 
 def _added(old: Any, new: Any) -> bool:
     return bool(set(new or ()) - set(old or ()))
+
+
+def _fewer_freezes(old: Any, new: Any) -> bool:
+    """Of times in which no release moves on: whether one that was stated is gone."""
+    return any(freeze not in (new or ()) for freeze in old or ())
 
 
 def _removed(old: Any, new: Any) -> bool:
@@ -255,7 +314,10 @@ def _unless_managed(old: Any, new: Any) -> bool:
     return new != "manage"
 
 
-_IMAGES = _below("images", "edge translator vllm vllm_cpu detector resolver credential_helper sagemaker")
+_IMAGES = _below(
+    "images",
+    "edge translator vllm vllm_cpu detector resolver credential_helper chat sign_on notifier evaluator sagemaker",
+)
 LOOSER: Mapping[str, Looser] = {
     # People
     "people.members.groups": _added,
@@ -263,6 +325,8 @@ LOOSER: Mapping[str, Looser] = {
     "people.members.classes": _wider,
     "people.users.groups": _added,
     "people.users.workloads": _added,
+    "people.owners.groups": _added,
+    "people.owners.workloads": _added,
     "people.sign_on.clients": _wider,
     "people.sign_on.through": _added,
     "people.sign_on.max_lifetime_s": _more,
@@ -288,16 +352,40 @@ LOOSER: Mapping[str, Looser] = {
     "endpoints.sagemaker.log_days": _fewer,
     # Gateways
     "gateways.workloads.clients": _wider,
+    "gateways.releasers": _added,
+    "gateways.release_freezes": _fewer_freezes,
     "gateways.audit.max_unsealed_s": _more_than_stated,
     "gateways.audit.content.days": _more,
     "gateways.reviews.keep_days": _more,
+    "gateways.usage.by_person": _in_order(False, True),
+    "gateways.access.source_ranges": _ranges_added,
+    "gateways.access.internet_facing": _in_order(False, True),
+    "gateways.chat.from_cidrs": _ranges_added,
+    "gateways.chat.from_namespaces": _added,
+    "gateways.chat.history_days": _more_than_stated,
     "gateways.reviews.from_cidrs": _ranges_added,
     "gateways.reviews.from_namespaces": _added,
     "gateways.reviews.reviewers.workloads": _wider,
     "gateways.reviews.reviewers.senior": _in_order(False, True),
+    "gateways.reviews.desk.from_cidrs": _ranges_added,
+    "gateways.reviews.desk.from_namespaces": _added,
+    "gateways.reviews.desk.groups.groups": _added,
+    "gateways.reviews.desk.groups.role": _in_order("owner", "auditor", "reviewer", "senior"),
+    "gateways.reviews.desk.groups.domains": _wider,
+    "gateways.reviews.desk.groups.workloads": _wider,
+    "gateways.reviews.desk.score_after_first_judgement": _removed,
+    "gateways.reviews.desk.max_session_s": _more,
+    "gateways.reviews.cases.appeal_days": _fewer,
+    "gateways.reviews.notifier.give_up_h": _fewer,
+    **dict.fromkeys(_below("gateways.reviews.domains", "decide_h escalation.decide_h"), _more),
+    **dict.fromkeys(_below("gateways.reviews.domains", "remind_h escalation.remind_h"), _fewer),
+    "gateways.reviews.desk.second_look_rate": _fewer,
+    "gateways.reviews.desk.people": _in_order("none", "aggregate", "pseudonymous"),
+    **dict.fromkeys(_below("gateways.reviews.desk.planted", "rate most_per_day most_uses"), _fewer),
     "gateways.screening.topics.phrases": _removed,
     "gateways.screening.patterns.context": _needs_fewer_words,
     "gateways.fargate.clients": _ranges_added,
+    "gateways.fargate.scrapers": _ranges_added,
     "gateways.fargate.principals": _added,
     "gateways.fargate.log_days": _fewer,
     # AWS

@@ -7,14 +7,13 @@ change the digests of the layers below, so their stacks need no run.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from isthmus.contracts.platform.lookups.engine_settings import VLLM_FLAGS
 from isthmus.contracts.vocabulary import Part
+from isthmus.core.digests import sha256_of
 from isthmus.core.errors import EnvironmentFault
 
 if TYPE_CHECKING:
@@ -42,7 +41,6 @@ _FOUNDATION_FIELDS = (
 )
 _FIELDS_NOT_OF_PLATFORM = ("audit", "trails", "invocation_logging", "blueprint")
 _RELEASE_FIELDS = (
-    *VLLM_FLAGS,
     *("weights", "precision", "adapters", "engine_version", "engine_args", "load_timeout_s", "speculative"),
     *(
         "certificate_secret",
@@ -53,8 +51,8 @@ _RELEASE_FIELDS = (
         "compile_cache",
     ),
 )
-"""Fields of an endpoint that nothing below serving is made from: what a release of a model changes. A field that is
-not named here is the platform's, too, so that one forgotten costs a run that changes nothing and hides nothing."""
+"""Fields of an endpoint that only a release of a model changes, beside vLLM's flags. Nothing below serving is made from
+them. A field that is not named here is the platform's, too: one that was forgotten costs a needless run, no more."""
 _SAGEMAKER_RELEASE_FIELDS = (
     *(
         "instance_type",
@@ -160,7 +158,7 @@ def digest(platform: Platform, layer: Layer) -> str:
         fields["endpoints"] = [_below_serving(endpoint) for endpoint in fields["endpoints"]]
         fields["images"] = _without(fields["images"], _RELEASE_IMAGES)
     text = json.dumps([layer, fields], sort_keys=True, ensure_ascii=False)
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    return sha256_of(text)
 
 
 def with_sites_of_layer(platform: Platform, layer: Layer, serves: frozenset[str] | None = None) -> Platform:
@@ -246,7 +244,10 @@ def _missing_parts(given: Given, platform: Platform) -> str:
 
 def _below_serving(endpoint: dict[str, Any]) -> dict[str, Any]:
     """The fields of an endpoint that the layers below serving depend on."""
-    fields = _without(endpoint, _RELEASE_FIELDS)
+    # Imported here: it needs the platform's models, and commands that only find a stack do not.
+    from isthmus.contracts.platform.lookups.engine_settings import VLLM_FLAGS
+
+    fields = _without(endpoint, (*VLLM_FLAGS, *_RELEASE_FIELDS))
     weights = endpoint.get("weights") or {}
     uri = str(weights.get("uri"))
     if endpoint["target"] == "sagemaker":

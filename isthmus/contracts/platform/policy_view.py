@@ -1,7 +1,8 @@
 """Passes the platform to the policy pack, which sees resources but not the program's files.
 
 A model's weights, engine and size are left out, because resources already show them. So a new release of a model does
-not change what the stacks of other layers pass on.
+not change what the stacks of other layers pass on. Endpoints that evaluation jobs ask are whole: a job's settings name
+exactly what it evaluates.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from isthmus.contracts.platform.lookups.evaluator import evaluated_endpoints
 from isthmus.contracts.platform.model.platform import Endpoint, Images, Platform
 from isthmus.contracts.platform.model.serving import Weights, WeightStore
 
@@ -26,7 +28,10 @@ def describe(platform: Platform) -> dict[str, Any]:
     """The platform as plain data for policies. It has names of secrets, but no secret values."""
     # What nobody set is left out: some defaults may not be stated beside others.
     data = platform.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    data["endpoints"] = [_endpoint(endpoint) for endpoint in data["endpoints"]]
+    whole = evaluated_endpoints(platform)
+    data["endpoints"] = [
+        endpoint if endpoint["id"] in whole else _endpoint(endpoint) for endpoint in data["endpoints"]
+    ]
     sagemaker_image = platform.images.sagemaker
     registries = [
         *platform.images.registries,

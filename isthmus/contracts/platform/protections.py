@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from isthmus.contracts.platform.lookups.usage import ledger_of
 from isthmus.contracts.platform.model.platform import Gateway, Platform
 from isthmus.contracts.platform.stated_values import may_be_in_cloud
 
@@ -165,6 +166,13 @@ def _of_gateway(gateway: Gateway, owner: str) -> Iterator[Protection]:
         database = gateway.database
         place = f"{database.host} ({database.address}:{database.port})"
         yield Protection(owner, "database", f"{database.name} at {place} as {database.user}")
+    if gateway.chat is not None:
+        database = gateway.chat.database
+        place = f"{database.host} ({database.address}:{database.port})"
+        yield Protection(owner, "conversations", f"{database.name} at {place} as {database.user}")
+    if (ledger := ledger_of(gateway)) is not None:
+        place = f"{ledger.host} ({ledger.address}:{ledger.port})"
+        yield Protection(owner, "usage ledger", f"{ledger.name} at {place} as {ledger.user}")
     if gateway.audit is not None:
         yield Protection(owner, "records", "kept")
     if gateway.reviews is not None:

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.reference.gateway_access import entry_value
 from isthmus.contracts.reference.handling import allowed_targets
 from isthmus.contracts.trust import Kind
 from isthmus.contracts.vocabulary import Sensitivity
@@ -30,6 +31,7 @@ WORDS: dict[StatedKind, str] = {
     "accounts": "AWS account",
     "principals": "principal",
     "address_ranges": "address range",
+    "access": "access",
     "keys": "key",
     "buckets": "bucket",
     "reviewers": "reviewer",
@@ -96,7 +98,7 @@ def stated_values(platform: Platform) -> list[StatedValue]:
     registry = _own_registry(platform)
     own = _Own(frozenset({*_own_accounts(platform, document), EKS_ADDONS}), registry)
     values = {value for path, text in _leaves(document) for value in _values(document, path, text, own)}
-    values |= set(_destinations(platform))
+    values |= {*_destinations(platform), *_accesses(platform)}
     return sorted(values, key=lambda value: (STATED_KINDS.index(value.kind), value.value, value.where))
 
 
@@ -123,6 +125,19 @@ def _destinations(platform: Platform) -> Iterator[StatedValue]:
             value = f"{destination.cidr} port {destination.port} of {gateway.class_} work"
             where = f"gateways[{gateway.name}].destinations[{destination.name}]"
             yield StatedValue("destinations", value, where, ordinary=may_be_in_cloud(gateway.class_))
+
+
+def _accesses(platform: Platform) -> Iterator[StatedValue]:
+    """The ranges from which callers outside the cluster reach each gateway. All of them need an entry."""
+    for gateway in platform.gateways:
+        for index, text in enumerate(gateway.access.source_ranges if gateway.access is not None else []):
+            where = f"gateways[{gateway.name}].access.source_ranges[{index}]"
+            yield StatedValue(
+                "access",
+                entry_value(gateway.class_, gateway.site, text),
+                where,
+                "a way in from outside the cluster",
+            )
 
 
 def _own_registry(platform: Platform) -> str | None:
@@ -162,6 +177,10 @@ def _values(document: Any, path: PathOf, text: str, own: _Own) -> Iterator[State
     """The values in one text of the platform."""
     where = dotted(document, path)
     keys = [part for part in path if isinstance(part, str)]
+    if keys[-2:] == ["access", "source_ranges"]:
+        return  # `_accesses` names them, with class and site
+    if keys[-2:] in (["guidelines", "text"], ["planted", "text"]) or "label" in keys:
+        return  # prose for reviewers, to whose links nothing connects
     key = keys[-1] if keys else ""
     named = _named_value(document, path, keys, text)
     if named is not None:
@@ -196,7 +215,9 @@ def _named_value(
         return "engine_flags", text, ""
     if keys[-2:] == ["reviewers", "client"]:
         return "reviewers", text, ""
-    if "people" in keys and key in ("groups", "permission_sets", "user"):
+    if ("people" in keys and key in ("groups", "permission_sets", "user")) or keys[-3:] == [
+        *("desk", "groups", "groups")
+    ]:
         holder = _holder(document, path)
         return "people", f"{holder}: {text}", ""
     if key == "bucket":

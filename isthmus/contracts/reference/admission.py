@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from isthmus.contracts.vocabulary import SENSITIVITIES
@@ -27,6 +28,9 @@ ASSIGN = ("isthmus.dev", "classes", "assign")
 """API group, resource and verb of the permission to give a namespace a class. The resource does not exist: only
 RBAC decides. Cluster administrators have the permission, and others get it by a ClusterRole."""
 _CREATE_AND_UPDATE = ["CREATE", "UPDATE"]
+
+LOAD_BALANCER_PREFIX = "service.beta.kubernetes.io/"
+"""Prefix of annotations that tell clouds how to make a load balancer: where its addresses are, and who decrypts."""
 
 Rule = tuple[str, str, list[str]]
 """API group, version, resources."""
@@ -63,8 +67,25 @@ SHAPES: dict[str, tuple[list[Rule], str, str]] = {
 """By kind of object: the rules that match it, its pod spec in CEL, and the condition under which it has one."""
 
 
+@dataclass(frozen=True)
+class OutsideService:
+    """A Service that opens a class's gateway to callers outside the cluster."""
+
+    namespace: str
+    name: str
+    source_ranges: tuple[str, ...]
+    """Ranges of the callers. The Service may name fewer."""
+    selector: dict[str, str]
+    """Labels of the gateway's pods."""
+    annotations: dict[str, str]
+    """All its annotations for load balancers of clouds (`LOAD_BALANCER_PREFIX`)."""
+
+
 def required_policies(
-    registries: Sequence[str], emergency_users: Sequence[str], routed_classes: Sequence[str]
+    registries: Sequence[str],
+    emergency_users: Sequence[str],
+    routed_classes: Sequence[str],
+    outside: Sequence[OutsideService] = (),
 ) -> dict[str, dict[str, Any]]:
     """The spec of every policy by its name in the cluster. Each has a binding of the same name that denies."""
     return {
@@ -74,7 +95,7 @@ def required_policies(
         },
         **{
             f"{CLASS_PREFIX}-{topic}": spec
-            for topic, spec in class_policies(list(emergency_users), list(routed_classes)).items()
+            for topic, spec in class_policies(list(emergency_users), list(routed_classes), outside).items()
         },
     }
 
@@ -94,6 +115,46 @@ def reviews_namespace(sensitivity: str) -> str:
     return f"{class_namespace(sensitivity)}-reviews"
 
 
+def replicas_name(endpoint: str) -> str:
+    """Name of the headless Service that lists an endpoint's replicas."""
+    return f"{endpoint}-replicas"
+
+
+def chat_namespace(sensitivity: str) -> str:
+    """The namespace of a class's chat."""
+    return f"{class_namespace(sensitivity)}-chat"
+
+
+def sign_on_namespace(sensitivity: str) -> str:
+    """The namespace of the proxy at which people sign on to a class's chat."""
+    return f"{class_namespace(sensitivity)}-sign-on"
+
+
+def reviews_sign_on_namespace(sensitivity: str) -> str:
+    """The namespace of the proxy at which reviewers sign on to a class's review desk."""
+    return f"{reviews_namespace(sensitivity)}-sign-on"
+
+
+def notifier_namespace(sensitivity: str) -> str:
+    """The namespace of what tells people that a class's held answers wait."""
+    return f"{class_namespace(sensitivity)}-notifier"
+
+
+def loader_namespace(sensitivity: str) -> str:
+    """The namespace of what loads a class's usage ledger."""
+    return f"{class_namespace(sensitivity)}-loader"
+
+
+def evaluator_namespace(sensitivity: str) -> str:
+    """The namespace of a class's evaluation jobs. They read its test cases, and sign results."""
+    return f"{class_namespace(sensitivity)}-evaluator"
+
+
+def chat_client_name(sensitivity: str) -> str:
+    """Name in the certificate with which a chat calls its gateway."""
+    return f"{sensitivity}-chat.{chat_namespace(sensitivity)}.svc"
+
+
 def admission_policies(registries: list[str]) -> dict[str, dict[str, Any]]:
     """The spec of each ValidatingAdmissionPolicy for restricted namespaces, by the kind of object that it checks."""
     specs = {
@@ -111,19 +172,32 @@ SHELLS = ["pods/exec", "pods/attach", "pods/portforward", "pods/proxy"]
 
 def platform_namespaces_of(classes: Iterable[str]) -> list[str]:
     """The platform's namespaces of these classes."""
-    return sorted(
-        name
+    return sorted(class_by_namespace(classes))
+
+
+def class_by_namespace(classes: Iterable[str] = SENSITIVITIES) -> dict[str, str]:
+    """The class of each namespace that the platform may have for these classes."""
+    return {
+        namespace_of(sensitivity): sensitivity
         for sensitivity in classes
-        for name in (
-            class_namespace(sensitivity),
-            sealer_namespace(sensitivity),
-            reviews_namespace(sensitivity),
+        for namespace_of in (
+            class_namespace,
+            sealer_namespace,
+            reviews_namespace,
+            chat_namespace,
+            sign_on_namespace,
+            reviews_sign_on_namespace,
+            notifier_namespace,
+            loader_namespace,
+            evaluator_namespace,
         )
-    )
+    }
 
 
-def class_policies(emergency_users: list[str], routed_classes: list[str]) -> dict[str, dict[str, Any]]:
-    """The spec of each policy for the platform's own namespaces, by its topic."""
+def class_policies(
+    emergency_users: list[str], routed_classes: list[str], outside: Sequence[OutsideService] = ()
+) -> dict[str, dict[str, Any]]:
+    """The spec of each policy for the platform's own namespaces, by its topic. `outside`: what may be opened."""
     rules_by_shape = {shape: SHAPES[shape][:2] for shape in ("pods", "templates")}
     return {
         **{
@@ -133,6 +207,7 @@ def class_policies(emergency_users: list[str], routed_classes: list[str]) -> dic
         "shells": _shell_policy(emergency_users, ["CONNECT"], SHELLS),
         "debugging": _shell_policy(emergency_users, ["UPDATE"], ["pods/ephemeralcontainers"]),
         "labels": _label_policy(),
+        "services": _service_policy(outside),
     }
 
 
@@ -208,6 +283,79 @@ def _shell_policy(users: list[str], operations: list[str], resources: list[str])
             }
         ],
     }
+
+
+def _service_policy(outside: Sequence[OutsideService]) -> dict[str, Any]:
+    """Keeps Services inside the cluster, except those that open a gateway as the platform states it."""
+    stated = " || ".join(
+        f"({_is_service(service)})" for service in sorted(outside, key=lambda service: service.name)
+    )
+    return {
+        "failurePolicy": "Fail",
+        "matchConstraints": {
+            "matchPolicy": "Equivalent",
+            "namespaceSelector": _select_namespaces(platform_namespaces_of(SENSITIVITIES)),
+            "resourceRules": _rules([("", "v1", ["services"])], _CREATE_AND_UPDATE),
+        },
+        # Whoever runs the load balancer removes its finalizer after the platform no longer states the Service.
+        "matchConditions": [
+            {
+                "name": "opens-something",
+                "expression": "oldObject == null || object.spec != oldObject.spec ||"
+                " object.metadata.?annotations.orValue({}) != oldObject.metadata.?annotations.orValue({})",
+            }
+        ],
+        "variables": [
+            {"name": "name", "expression": "object.metadata.?name.orValue('')"},
+            {"name": "type", "expression": "object.spec.?type.orValue('ClusterIP')"},
+            {"name": "ranges", "expression": "object.spec.?loadBalancerSourceRanges.orValue([])"},
+            {
+                "name": "opened",
+                "expression": "variables.type == 'LoadBalancer' && variables.ranges.size() > 0 &&"
+                " object.spec.?externalTrafficPolicy.orValue('') == 'Local' &&"
+                " object.spec.?allocateLoadBalancerNodePorts.orValue(true) == false &&"
+                f" ({stated or 'false'})",
+            },
+        ],
+        "validations": [
+            {
+                "expression": "object.spec.?externalIPs.orValue([]).size() == 0",
+                "message": "a Service of this namespace has no external addresses",
+                "reason": "Forbidden",
+            },
+            {
+                "expression": "variables.type in ['ClusterIP', 'ExternalName'] || variables.opened",
+                "message": "a Service of this namespace stays inside the cluster, unless the platform states it as the"
+                " `access` of a gateway, with these ranges",
+                "messageExpression": "'the Service ' + variables.name + ' of type ' + variables.type + ' from '"
+                " + variables.ranges.join(', ') + ' is not stated as the `access` of a gateway'",
+                "reason": "Forbidden",
+            },
+        ],
+    }
+
+
+def _is_service(service: OutsideService) -> str:
+    """CEL: whether a Service opens the gateway as stated, or to fewer callers."""
+    key = f"k.startsWith('{LOAD_BALANCER_PREFIX}')"
+    annotations = " || ".join(
+        [
+            f"!{key}",
+            *(
+                f"(k == {json.dumps(name)} && object.metadata.annotations[k] == {json.dumps(text)})"
+                for name, text in sorted(service.annotations.items())
+            ),
+        ]
+    )
+    return " && ".join(
+        [
+            f"request.namespace == '{service.namespace}'",
+            f"variables.name == '{service.name}'",
+            f"variables.ranges.all(r, r in {json.dumps(list(service.source_ranges))})",
+            f"object.spec.?selector.orValue({{}}) == {json.dumps(service.selector)}",
+            f"object.metadata.?annotations.orValue({{}}).all(k, {annotations})",
+        ]
+    )
 
 
 def _label_policy() -> dict[str, Any]:

@@ -44,6 +44,12 @@ class Handling(Part):
     """How much of that can be read at once, without a restore."""
     content_days_max: int | None = Field(default=None, ge=0)
     """How long prompts and answers may be kept; None: as the regimes say."""
+    chat_history_days: int = Field(ge=0)
+    """How long chats keep conversations at most. 0: chats are temporary."""
+    corrections_exported: bool = False
+    """Whether corrected answers may be exported as a data set (`isthmus audit corrections`)."""
+    usage_by_person: bool = False
+    """Whether the usage ledger has a person's pseudonym of the month with what they used (`isthmus usage`)."""
     content_encrypted: bool = True
     content_on_prem: bool
     """Prompts and answers are kept on-prem only."""
@@ -85,6 +91,9 @@ HANDLING: dict[Sensitivity, Handling] = {
         profiles_may_leave=True,
         own_keys=False,
         records_months_min=6,
+        chat_history_days=30,
+        corrections_exported=True,
+        usage_by_person=True,
         content_on_prem=False,
         erasable=False,
     ),
@@ -95,6 +104,9 @@ HANDLING: dict[Sensitivity, Handling] = {
         profiles_may_leave=False,
         own_keys=False,
         records_months_min=12,
+        chat_history_days=30,
+        corrections_exported=True,
+        usage_by_person=True,
         content_on_prem=False,
         erasable=False,
     ),
@@ -106,6 +118,9 @@ HANDLING: dict[Sensitivity, Handling] = {
         profiles_may_leave=False,
         own_keys=True,
         records_months_min=12,
+        chat_history_days=30,
+        corrections_exported=True,
+        usage_by_person=True,
         content_on_prem=False,
         erasable=False,
     ),
@@ -116,6 +131,7 @@ HANDLING: dict[Sensitivity, Handling] = {
         profiles_may_leave=False,
         own_keys=True,
         records_months_min=60,
+        chat_history_days=0,
         content_on_prem=True,
         erasable=True,
     ),
@@ -255,7 +271,7 @@ def overlay(class_: Sensitivity, regimes: Iterable[str], base: Handling | None =
 
 # How to tell a looser value from a stricter one, field by field.
 _MORE_IS_STRICTER = ("records_months_min", "records_at_hand_months", "sample_rate_min", "approvers")
-_LESS_IS_STRICTER = ("records_months_max", "content_days_max")
+_LESS_IS_STRICTER = ("records_months_max", "content_days_max", "chat_history_days")
 _TRUE_IS_STRICTER = (
     "own_keys",
     "content_encrypted",
@@ -265,7 +281,12 @@ _TRUE_IS_STRICTER = (
     "exit_plan",
     "provider_register",
 )
-_FALSE_IS_STRICTER = ("profiles_may_leave", "card_authentication_kept")
+_FALSE_IS_STRICTER = (
+    "profiles_may_leave",
+    "card_authentication_kept",
+    "corrections_exported",
+    "usage_by_person",
+)
 _FEWER_IS_STRICTER = ("targets", "by_exception")
 
 

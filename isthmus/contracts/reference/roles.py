@@ -53,7 +53,7 @@ THINGS: dict[str, Thing] = {
             ("policy", ("poddisruptionbudgets",)),
             ("kueue.x-k8s.io", ("localqueues", "workloads")),
             ("cert-manager.io", ("certificates",)),
-            ("monitoring.coreos.com", ("podmonitors",)),
+            ("monitoring.coreos.com", ("podmonitors", "prometheusrules")),
         )
     ),
     "pods": Thing((("", ("pods",)),)),

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from isthmus.contracts.reports.candidates import Candidate
 from isthmus.contracts.reports.findings import Finding
 from isthmus.contracts.trust import Kind
 from isthmus.contracts.vocabulary import Evidence, Part, Sensitivity
@@ -196,6 +197,8 @@ class Preview(Part):
     rules: list[RuleChange] = []
     exceptions: list[RuleException] = []
     """Rules that are off and silences, of the organisation and of every stack of the estate."""
+    candidates: list[Candidate] = []
+    """The gate's verdict on each candidate of the stack's platform."""
     cost: Costs = Costs.model_construct()
     capacity: Capacities = Capacities.model_construct()
     diagnostics: list[Diagnostic] = []

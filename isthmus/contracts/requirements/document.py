@@ -167,7 +167,7 @@ class Requirements(FilePart):
         except IsthmusError as error:
             raise_all(_wrong_handling(error))
             raise
-        raise_all(_contradicting_regimes(self, table))
+        raise_all([*_contradicting_regimes(self, table), *_undecidable_criteria(self, table)])
         return self
 
     @model_validator(mode="after")
@@ -245,6 +245,24 @@ def _contradicting_regimes(
             yield FieldError(error.what, *("workloads", index, "regimes"), fix=error.fix)
 
 
+def _undecidable_criteria(
+    requirements: Requirements, table: Mapping[Sensitivity, Handling]
+) -> Iterator[FieldError]:
+    """A criterion on adoption in a class whose usage names no people: it would stay open for ever."""
+    for index, workload in enumerate(requirements.workloads):
+        pilot = workload.value.pilot if workload.value is not None else None
+        if pilot is None or table[workload.sensitivity].usage_by_person:
+            continue
+        for rule in ("scale", "stop"):
+            for number, criterion in enumerate(getattr(pilot, rule)):
+                if criterion.measure == "adoption":
+                    yield FieldError(
+                        f"adoption is never known in class {workload.sensitivity}, because its usage names no people",
+                        *("workloads", index, "value", "pilot", rule, number, "measure"),
+                        fix="Use another measure (handling `usage_by_person`)",
+                    )
+
+
 def _wrong_exceptions(requirements: Requirements) -> Iterator[FieldError]:
     """An exception names a workload that is not restricted."""
     from isthmus.core.validation_errors import did_you_mean
@@ -284,4 +302,13 @@ def parse(document: Document, further: FurtherCheck | None = None) -> Requiremen
     requirements = yaml_files.parse(Requirements, document, further)
     requirements._digest = yaml_files.digest(document.data)
     requirements._document = document
+    if any(
+        candidate.scores_from
+        for workload in requirements.workloads
+        for candidate in workload.model.candidates
+    ):
+        from isthmus.contracts.requirements.measured_scores import with_measured_scores
+
+        workloads = with_measured_scores(requirements.workloads, document)
+        return requirements.model_copy(update={"workloads": workloads})
     return requirements

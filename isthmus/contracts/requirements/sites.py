@@ -260,7 +260,7 @@ class AwsSite(FilePart):
         default={}, examples=[{"g6e.12xlarge": {"usd_per_hour": 13.1, "as_of": "2026-11-01"}}]
     )
     """Your own prices, which replace list prices: `{MODEL or PROFILE: {input_usd_per_mtok, output_usd_per_mtok,
-    as_of}}`, or `{INSTANCE or PART: {usd_per_hour, as_of}}` (docs/planning.md)."""
+    cache_read_usd_per_mtok, as_of}}`, or `{INSTANCE or PART: {usd_per_hour, as_of}}` (docs/planning.md)."""
     latency: dict[str, Any] = Field(
         default={},
         examples=[{"amazon.nova-lite-v1:0": {"ttft_p95_ms": 900, "tpot_p95_ms": 20, "as_of": "2026-11-01"}}],

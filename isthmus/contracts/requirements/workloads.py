@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PrivateAttr,
+    Tag,
+    model_validator,
+)
 
+from edge.interface_names import GENERATING, Interface
+from isthmus.contracts.requirements.value import Value
 from isthmus.contracts.vocabulary import (
     DnsLabel,
     FilePart,
@@ -13,7 +24,9 @@ from isthmus.contracts.vocabulary import (
     Language,
     Precision,
     Regime,
+    ResultFile,
     Sensitivity,
+    Sha256,
     Survive,
 )
 from isthmus.core.errors import FieldError, InputError, raise_all
@@ -24,6 +37,8 @@ if TYPE_CHECKING:
 
 Score = Annotated[float, Field(ge=0, le=1, json_schema_extra={"unit": "score from 0 to 1"})]
 """From the organisation's own evaluation, 0 to 1."""
+LATENCY_GOALS = ("ttft_p95_ms", "tpot_p95_ms", "answer_p95_ms")
+"""Keys of `slo` that state times of an answer."""
 Share = Annotated[float, Field(ge=0, le=1, json_schema_extra={"unit": "share from 0 to 1"})]
 
 
@@ -50,19 +65,54 @@ class Adapter(FilePart):
     """Size of the adapter's weights."""
 
 
+class ScoreSource(FilePart):
+    """A result of `isthmus evaluate` with the candidate's score (docs/evaluation.md)."""
+
+    file: ResultFile = Field(examples=["policy-assistant/results/2026-12-01T093000-internal-chat.json"])
+    """The result, below the folder `evaluations`, which is beside the requirements or above them."""
+    sha256: Sha256
+    """Digest of the result. A result that was changed afterwards is refused."""
+    of: Literal["serving", "candidate"] | None = Field(default=None, examples=["candidate"])
+    """Whose score is meant, where the result has two of this model at one precision: that of the version in use, or of
+    the candidate beside it."""
+
+
 class Candidate(FilePart):
     """A model that may serve the workload, with its score at each precision that may be chosen."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["scores"]}, {"required": ["scores_from"]}]}
+    )
 
     id: str = Field(min_length=1, examples=["Qwen/Qwen3-14B"])
     """Model, by its name on Hugging Face or in Bedrock. `isthmus models` lists the known ones."""
     base: str | None = Field(default=None, min_length=1, examples=["Qwen/Qwen3-14B"])
     """For a model that you tuned: the model of the catalogue that it was tuned from. It has that model's layers and
     licence."""
-    scores: dict[Precision, Score] = Field(min_length=1, examples=[{"bf16": 0.86, "fp8": 0.85}])
+    scores: dict[Precision, Score] = Field(default={}, min_length=1, examples=[{"bf16": 0.86, "fp8": 0.85}])
     """Quality for this workload by your own evaluation, for each precision that may be chosen (`api` for a provider's
-    API), for example the share of right answers."""
+    API), for example the share of right answers. Required unless `scores_from` is there."""
+    scores_from: list[ScoreSource] = []
+    """Results of evaluations, in place of typed scores, or for further precisions."""
     adapters: list[Adapter] = []
     """LoRA adapters that are served beside the model."""
+
+    _unofficial: Mapping[str, str] = PrivateAttr(default={})
+
+    @property
+    def unofficial(self) -> Mapping[str, str]:
+        """Precisions with a score of a result that is not official, and why it is not."""
+        return self._unofficial
+
+    @model_validator(mode="after")
+    def _scored(self) -> Candidate:
+        if not self.scores and not self.scores_from:
+            raise FieldError(
+                f"the candidate `{self.id}` has no score",
+                "scores",
+                fix="Write `scores: {PRECISION: SCORE}`, or name results of evaluations below `scores_from`",
+            )
+        return self
 
     @model_validator(mode="after")
     def _adapters(self) -> Candidate:
@@ -172,6 +222,13 @@ class Traffic(FilePart):
         return self
 
 
+class BatchVolume(FilePart):
+    """Requests that applications hand in as files (interface `batches`), in addition to `traffic`."""
+
+    requests_per_day: float = Field(gt=0, json_schema_extra={"unit": "requests a day"}, examples=[20000])
+    """Lines of batches on a busy day. They are as long as the requests of `traffic`, and done within the day."""
+
+
 class Slo(FilePart):
     """Goals: for interactive work times to the first and between tokens, for batch work a time limit."""
 
@@ -179,12 +236,20 @@ class Slo(FilePart):
     """Time to the first token, which 95 % of requests keep. Interactive workloads need it."""
     tpot_p95_ms: float | None = Field(default=None, gt=0, examples=[80])
     """Time for each further token, which 95 % of requests keep. Interactive chat needs it."""
+    answer_p95_ms: float | None = Field(default=None, gt=0, examples=[20000])
+    """Time to the last token, which 95 % of requests keep. For interactive chat. Where people may have to decide before
+    an answer is delivered, nothing of it arrives before it is whole: state this goal instead of the two others."""
     availability: float | None = Field(
         default=None, gt=0, lt=1, json_schema_extra={"unit": "share of the time"}, examples=[0.995]
     )
     """Share of the time in which its peak must be carried. The plan estimates it, and raises `survive` to reach it."""
     complete_within_hours: float | None = Field(default=None, gt=0, examples=[24])
     """Time in which each request of a batch workload is done. Batch workloads need it."""
+
+    @property
+    def latencies(self) -> dict[str, float]:
+        """The stated times of an answer by their keys, milliseconds."""
+        return {key: value for key in LATENCY_GOALS if (value := getattr(self, key)) is not None}
 
 
 class Review(FilePart):
@@ -239,17 +304,43 @@ class Workload(FilePart):
     `slo.availability` may raise it."""
     allow_overflow: bool = False
     """Whether load above what your own GPUs carry may go to an API, so that no GPUs wait for the peak."""
+    allow_fallback: bool = False
+    """Whether another endpoint of the plan may answer chats when its own cannot: one of the same class, whose model is
+    one of the candidates and good enough, within residency and handling."""
     review: Review | None = None
     """Which answers a person looks at. A workload of high impact needs it."""
+    interfaces: list[Interface] = Field(default=[], examples=[["responses", "messages"]])
+    """How applications may ask it, beside chat: OpenAI's `completions` and `responses`, Anthropic's `messages`, vLLM's
+    `tokenize`; `batches` (files of requests that use the capacity that others leave) and `idempotency` (the header
+    `Idempotency-Key`), which need the gateway's database. All pass the same checks. `completions` and `tokenize` need a
+    model on GPUs."""
+
+    batches: BatchVolume | None = None
+    """How much comes as batches, for a workload with the interface `batches`. The plan checks that the capacity which
+    other work leaves suffices, and prices what is paid by the token. Absent: neither is done."""
+    value: Value | None = None
+    """What it is worth, for `isthmus value` (docs/value.md). It changes nothing in the plan."""
 
     @property
     def needs_people(self) -> bool:
         """Whether its impact or its review requires that people see some of its answers."""
         return self.review is not None or self.impact != "low"
 
+    @property
+    def is_collected(self) -> bool:
+        """Whether nothing of an answer is delivered before it is whole, because people may have to decide on it."""
+        holds_low = self.review is not None and self.review.on_low_score == "hold"
+        return self.task == "chat" and (self.impact != "low" or holds_low)
+
     @model_validator(mode="after")
     def _goals(self) -> Workload:
         slo = self.slo
+        if slo.answer_p95_ms is not None and (self.mode == "batch" or self.task != "chat"):
+            raise FieldError(
+                "`answer_p95_ms` is a goal of interactive chat",
+                *("slo", "answer_p95_ms"),
+                fix="Remove it, or set `task: chat` and `mode: interactive`",
+            )
         if self.mode == "batch":
             if slo.complete_within_hours is None:
                 raise FieldError(
@@ -264,6 +355,8 @@ class Workload(FilePart):
                 *("slo", "complete_within_hours"),
                 fix="Set `mode: batch`, or set ttft_p95_ms and tpot_p95_ms instead",
             )
+        if self.is_collected and slo.answer_p95_ms is not None:
+            return self
         needed = ["ttft_p95_ms", "tpot_p95_ms"] if self.task == "chat" else ["ttft_p95_ms"]
         raise_all(
             FieldError(
@@ -285,6 +378,47 @@ class Workload(FilePart):
                 f"({p95_tokens:g})",
                 *("model", "context_tokens"),
                 fix=f"Set context_tokens to {p95_tokens:g} or more, or correct the traffic",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _falls_back(self) -> Workload:
+        if self.allow_fallback and self.task != "chat":
+            raise FieldError(
+                f"a workload of task {self.task} cannot fall back to another model",
+                "allow_fallback",
+                fix="Remove it: vectors of two models cannot be compared",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _asked_by_interfaces(self) -> Workload:
+        unfit = self.interfaces if self.task == "guard" else sorted(GENERATING.intersection(self.interfaces))
+        if self.task != "chat" and unfit:
+            raise FieldError(
+                f"the interface `{unfit[0]}` is not for a workload of task {self.task}",
+                *("interfaces", self.interfaces.index(unfit[0])),
+                fix="Remove it, or set `task: chat`",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _batched(self) -> Workload:
+        if self.batches is not None and "batches" not in self.interfaces:
+            raise FieldError(
+                "`batches` states requests, but the workload has no interface for them",
+                "batches",
+                fix="Add `batches` to `interfaces`, or remove it here",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _valued(self) -> Workload:
+        if self.value is not None and self.task != "chat":
+            raise FieldError(
+                f"`value` is for a workload of task chat, and this one has task {self.task}",
+                "value",
+                fix="State it for the workload that people ask",
             )
         return self
 

@@ -5,13 +5,13 @@ The digest that a registry announces is verified: the manifest is fetched and it
 
 from __future__ import annotations
 
-import hashlib
 import re
 import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
+from isthmus.core.digests import sha256_of
 from isthmus.core.errors import EnvironmentFault, InputError
 from isthmus.core.ip_addresses import is_loopback
 from isthmus.engine.images.registry_logins import Logins
@@ -81,7 +81,7 @@ class Registries:
                 where=where,
                 fix=_ASK_OPERATOR,
             )
-        computed = f"sha256:{hashlib.sha256(manifest.content).hexdigest()}"
+        computed = sha256_of(manifest.content)
         for claimed in (announced, manifest.headers.get("docker-content-digest", "")):
             if claimed.startswith("sha256:") and claimed != computed:
                 raise EnvironmentFault(

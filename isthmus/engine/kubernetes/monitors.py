@@ -1,8 +1,10 @@
-"""Warns if no Prometheus of a cluster selects the platform's PodMonitors: then nothing is scraped.
+"""Warns if no Prometheus of a cluster selects the platform's PodMonitors or rules: then nothing is scraped, or no alert
+fires.
 
 A Prometheus (prometheus-operator) scrapes the PodMonitors that match its `podMonitorSelector`, in namespaces that match
-its `podMonitorNamespaceSelector`. Null selects nothing, an empty selector selects everything. The chart
-kube-prometheus-stack selects its own release by default: `release: NAME`.
+its `podMonitorNamespaceSelector`, and evaluates the PrometheusRules that match its `ruleSelector`. Null selects
+nothing, an empty selector selects everything. The chart kube-prometheus-stack selects its own release by default:
+`release: NAME`.
 """
 
 from __future__ import annotations
@@ -17,10 +19,15 @@ if TYPE_CHECKING:
     from isthmus.core.kubernetes_client import KubeClient
 
 PROMETHEUSES = "/apis/monitoring.coreos.com/v1/prometheuses"
+_SELECTORS = {
+    "podMonitorSelector": ("PodMonitors", "nothing is scraped and nothing is scaled by load"),
+    "ruleSelector": ("PrometheusRules", "no alert fires"),
+}
+"""Selector of a Prometheus → what it selects, and what happens without it."""
 
 
 def warn_unselected(platform: Platform, reached: Mapping[str, KubeClient]) -> Iterator[str]:
-    """A warning for each site where no Prometheus selects the labels in `monitoring.labels`.
+    """A warning for each site and kind where no Prometheus selects the labels in `monitoring.labels`.
 
     Clusters without the kind Prometheus are skipped (another agent may scrape), and clusters that refuse the read.
     """
@@ -31,20 +38,29 @@ def warn_unselected(platform: Platform, reached: Mapping[str, KubeClient]) -> It
             answer = cluster.find(PROMETHEUSES)
         except ApiRefusal:
             continue
-        prometheuses = (answer or {}).get("items") or []
-        selectors = [(prometheus.get("spec") or {}).get("podMonitorSelector") for prometheus in prometheuses]
-        if not prometheuses or any(selects(selector, platform.monitoring.labels) for selector in selectors):
-            continue
-        names = ", ".join(
-            f"{prometheus['metadata']['namespace']}/{prometheus['metadata']['name']}"
-            for prometheus in prometheuses
-        )
-        shown = "; ".join(_selector_text(selector) for selector in selectors)
-        yield (
-            f"site {site}: no Prometheus selects the platform's PodMonitors, so nothing is scraped and nothing is "
-            f"scaled by load. {names} selects {shown}. Fix: set these labels in `monitoring.labels`, or "
-            "widen `podMonitorSelector`"
-        )
+        for key in _SELECTORS:
+            if key != "ruleSelector" or platform.monitoring.has_rules:
+                yield from _warn_of_kind(
+                    site, key, (answer or {}).get("items") or [], platform.monitoring.labels
+                )
+
+
+def _warn_of_kind(
+    site: str, key: str, prometheuses: list[dict[str, Any]], labels: Mapping[str, str]
+) -> Iterator[str]:
+    selectors = [(prometheus.get("spec") or {}).get(key) for prometheus in prometheuses]
+    if not prometheuses or any(selects(selector, labels) for selector in selectors):
+        return
+    names = ", ".join(
+        f"{prometheus['metadata']['namespace']}/{prometheus['metadata']['name']}"
+        for prometheus in prometheuses
+    )
+    shown = "; ".join(_selector_text(selector) for selector in selectors)
+    kind, result = _SELECTORS[key]
+    yield (
+        f"site {site}: no Prometheus selects the platform's {kind}, so {result}. "
+        f"{names} selects {shown}. Fix: set these labels in `monitoring.labels`, or widen `{key}`"
+    )
 
 
 def selects(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:

@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from isthmus.contracts.named_results import NamedResult
     from isthmus.contracts.platform.model.platform import Platform
     from isthmus.contracts.policy_settings import Settings
+    from isthmus.contracts.reports.candidates import Candidate
     from isthmus.contracts.reports.findings import Finding
     from isthmus.contracts.vocabulary import Sensitivity
     from isthmus.engine.project.project import Stack
@@ -61,7 +63,8 @@ def newly_refused(known: Sequence[Finding], findings: Sequence[Finding]) -> froz
 
 
 def settings(stacks: Sequence[Stack]) -> Settings:
-    """Policy settings from the project's `policies.yaml` and the configuration of these stacks, which share a platform.
+    """Policy settings from the project's `policies.yaml` and the configuration of these stacks, which share a platform,
+    and the results that its candidates name.
 
     Raises `InputError` for an unknown rule or key.
     """
@@ -74,7 +77,28 @@ def settings(stacks: Sequence[Stack]) -> Settings:
         if key in stack.config:
             where = f"{stack.config_file.parent.name}/{stack.config_file.name} ({key})"
             merged = merge(merged, policy_settings_files.parse_stack_settings(stack.config[key], where))
-    return merged.model_copy(update={"classified_neighbours": classified_neighbours(stacks[0])})
+    return merged.model_copy(
+        update={
+            "classified_neighbours": classified_neighbours(stacks[0]),
+            "evaluations": _named_results(stacks[0]),
+        }
+    )
+
+
+def candidates(platform: Platform, policy_settings: Settings) -> list[Candidate]:
+    """The gate's verdict on each candidate of a platform, by the settings' results and trusted evaluators."""
+    from isthmus.evaluation.gate import judge_candidates
+
+    today = datetime.now(UTC).date()
+    return judge_candidates(platform, policy_settings.evaluations, policy_settings.trust, today)
+
+
+def _named_results(stack: Stack) -> list[NamedResult]:
+    """The results that the stack's candidates name. Empty for a platform that cannot be read."""
+    from isthmus.engine.evaluation.named_results import read_named_results
+
+    platform = _platform(stack)
+    return [] if platform is None else read_named_results(stack.project.root, platform)
 
 
 def classified_neighbours(stack: Stack) -> list[str]:

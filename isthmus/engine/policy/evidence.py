@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +9,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.reports.evidence import Evidence, Of, Row
+from isthmus.core.digests import sha256_of
 from isthmus.core.errors import InputError, Refused
 from isthmus.engine.policy import evaluation as policy_evaluation
 from isthmus.engine.project import commits
@@ -119,4 +119,4 @@ def _digest(resources: Sequence[Any]) -> str:
         key=lambda resource: resource[0],
     )
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    return sha256_of(text)

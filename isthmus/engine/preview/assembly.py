@@ -28,6 +28,7 @@ from isthmus.reports.preview import cost_and_capacity
 if TYPE_CHECKING:
     from isthmus.contracts.plan.document import Plan
     from isthmus.contracts.platform.migration.capacity import Standing
+    from isthmus.contracts.reports.candidates import Candidate
     from isthmus.contracts.reports.findings import Finding
     from isthmus.contracts.requirements.document import Requirements
 
@@ -75,6 +76,7 @@ class PreviewDraft:
     findings: list[Finding] = field(default_factory=list)
     rules: list[RuleChange] = field(default_factory=list)
     exceptions: list[RuleException] = field(default_factory=list)
+    candidates: list[Candidate] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     masker: Masker = field(default_factory=Masker)
     """Masks the stack's secrets, once they have been read."""
@@ -100,6 +102,7 @@ def preview(draft: PreviewDraft) -> Preview:
         policy=[_masked_finding(finding, draft.masker) for finding in draft.findings],
         rules=draft.rules,
         exceptions=draft.exceptions,
+        candidates=draft.candidates,
         cost=Costs(before=draft.before.cost(), after=draft.after.cost()),
         capacity=Capacities(before=draft.before.capacity(), after=draft.after.capacity()),
         diagnostics=sorted(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from isthmus.contracts.reports.preview import OPS, Change, Op, PropertyChange
+from isthmus.core.digests import sha256_of
 from isthmus.core.pulumi_values import MASK
 from isthmus.engine.preview.masking import Masker, contains_mask
 from isthmus.engine.preview.noise import is_noise
@@ -126,4 +126,4 @@ def digest(changes: Iterable[Change]) -> str:
         for change in sorted(changes, key=lambda change: change.urn)
     ]
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    return sha256_of(text)

@@ -109,6 +109,7 @@ def preview(
         resources, settings = resources_of_estate(rendered), policy_evaluation.settings([stack])
         draft.after = side_of_files(stack, platform, resources, settings)
         draft.exceptions = policy_exceptions.exceptions(stack)
+        draft.candidates = policy_evaluation.candidates(platform, settings)
         draft.findings = policy_evaluation.findings(stack, resources, platform, settings)
         with contextlib.nullcontext() if alone else exclusive_stack_run(stack):
             _preview_with_engine(stack, platform, rendered, draft, say, watcher, plan, look)

@@ -228,6 +228,11 @@ class Stack:
             )
         return value
 
+    @property
+    def platform_overrides(self) -> dict[str, Any]:
+        """The overrides of its platform: its own, or those of its estate. Raises `InputError`."""
+        return estates.overrides(self.project.stacks_dir, self.family) if self.member else self.overrides
+
     def platform(self) -> Platform:
         """The validated platform, from requirements, plan, blueprint and overrides.
 
@@ -242,7 +247,7 @@ class Stack:
         platform = blueprints.platform(
             folder,
             name,
-            estates.overrides(folder, name),
+            self.platform_overrides,
             sandbox=self.sandbox,
             lock=lock,
             overrides_file=f"{name}{estates.OVERRIDES}",

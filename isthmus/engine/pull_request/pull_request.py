@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.contracts.reports.preview import Cost, Diagnostic, Op, PoolCapacity, RuleChange
 from isthmus.core.errors import EnvironmentFault, InputError, IsthmusError, Refused
 from isthmus.engine import seen
+from isthmus.engine.policy import evaluation as policy_evaluation
 from isthmus.engine.preview import assembly as preview_assembly
 from isthmus.engine.preview import comparison as preview_comparison
 from isthmus.engine.preview import preview
@@ -30,6 +31,7 @@ from isthmus.engine.project.project import Project, Stack
 from isthmus.engine.pull_request import (
     base_and_head,
     commit_pair,
+    relaxed_evaluations,
     relaxed_files,
     relaxed_rules,
     relaxed_settings,
@@ -216,10 +218,17 @@ def preview_stack(change: Change, base_stack: Seen, head_stack: Seen, by_base: l
         *relaxed_settings.setting_changes(
             base and base.platform, head and head.platform, base_stack.trust, change.today
         ),
+        *relaxed_evaluations.evaluation_changes(
+            change.before.root, change.after.root, _workloads(base) | _workloads(head)
+        ),
     ]
     draft.rules = sorted(
         rules, key=lambda rule_change: (not rule_change.loosens, rule_change.kind, rule_change.what)
     )
+    if head is not None and head.platform is not None:
+        # The branch's results, by whom the base commit trusts.
+        trusting = head_stack.policy_settings.model_copy(update={"trust": base_stack.trust})
+        draft.candidates = policy_evaluation.candidates(head.platform, trusting)
     combined = base_and_head.merge_findings(by_base, head_stack.findings)
     draft.findings = base_and_head.merge_findings(
         combined, base_and_head.judge_rule_changes(base_stack.policy_settings, draft.rules, head_stack.stack)
@@ -233,6 +242,13 @@ def preview_stack(change: Change, base_stack: Seen, head_stack: Seen, by_base: l
     if not faults:
         return Previewed(preview_assembly.preview(draft))
     return _failed_preview(change, draft, faults)
+
+
+def _workloads(stack: StackInCommit | None) -> set[str]:
+    """Names of the workloads of a stack."""
+    if stack is None or stack.platform is None:
+        return set()
+    return {workload.name for gateway in stack.platform.gateways for workload in gateway.workloads}
 
 
 def _read_stack(change: Change, commit: Commit, description: Seen) -> StackInCommit:

@@ -95,6 +95,10 @@ def _workload_changes(old: Workload, new: Workload) -> Iterator[RuleChange]:
         yield _rule_change(
             "handling", f"{name}: allow_overflow", old.allow_overflow, new.allow_overflow, new.allow_overflow
         )
+    if old.allow_fallback != new.allow_fallback:
+        yield _rule_change(
+            "handling", f"{name}: allow_fallback", old.allow_fallback, new.allow_fallback, new.allow_fallback
+        )
     reviews = [workload.review.model_dump(mode="json") if workload.review else {} for workload in (old, new)]
     for key in sorted({*reviews[0], *reviews[1]}):
         old_value, new_value = (review.get(key) for review in reviews)

@@ -32,7 +32,7 @@ _LONGEST = 160
 """Characters of a value that are shown; a longer one is shown by its digest too."""
 _RENAMED = ("site", "class_", "from_", "to")
 """Fields that an item at the top keeps if only its name changes."""
-_WITHOUT_SUCCESSOR = ("endpoints", "pools", "budgets", "provisioned", "scaling", "exceptions")
+_WITHOUT_SUCCESSOR = ("endpoints", "pools", "teams", "budgets", "provisioned", "scaling", "exceptions")
 """Lists at the top in which a new item replaces none: another model, another kind of GPU."""
 
 

@@ -65,7 +65,7 @@ def send_prompt(access: GatewayAccess, prompt: str) -> Verified:
     found = Verified(access.data_class, access.site, access.workload, "missing")
     found.record_wanted = access.record is not None
     try:
-        with _client(access) as http:
+        with open_client(access) as http:
             _ask(http, access, prompt, found)
             if found.outcome == "held" and access.reviewers:
                 _let_approve(http, access, found)
@@ -77,9 +77,13 @@ def send_prompt(access: GatewayAccess, prompt: str) -> Verified:
 
 def _ask(http: httpx.Client, access: GatewayAccess, prompt: str, found: Verified) -> None:
     began = time.monotonic()
-    request = {"model": access.workload, "messages": [{"role": "user", "content": prompt}], "max_tokens": 60}
+    path, request = "/v1/chat/completions", dict[str, object](model=access.workload)
+    if access.task == "embedding":
+        path, request["input"] = "/v1/embeddings", prompt
+    else:
+        request |= {"messages": [{"role": "user", "content": prompt}], "max_tokens": 60}
     headers = {"authorization": f"Bearer {_read(access.key).strip()}"}
-    response = http.post("/v1/chat/completions", json=request, headers=headers)
+    response = http.post(path, json=request, headers=headers)
     found.seconds = time.monotonic() - began
     found.request_id = response.headers.get("x-request-id", "")
     _take(response, found)
@@ -94,6 +98,11 @@ def _take(response: httpx.Response, found: Verified) -> None:
     if response.status_code == 200 and body.get("choices"):
         found.outcome = "answered"
         found.text = str(body["choices"][0]["message"].get("content") or "")
+        found.model = str(body.get("model", ""))
+        return
+    if response.status_code == 200 and body.get("data"):
+        found.outcome = "answered"
+        found.text = f"a vector of {len(body['data'][0]['embedding'])} numbers"
         found.model = str(body.get("model", ""))
         return
     if response.status_code == 202:
@@ -120,7 +129,7 @@ def _let_approve(http: httpx.Client, access: GatewayAccess, found: Verified) -> 
 
 def _approve(reviewer: Reviewer, request_id: str) -> bool:
     """Whether nobody else needs to approve. Raises httpx.HTTPError."""
-    with _client(reviewer) as http:
+    with open_client(reviewer) as http:
         claimed = http.post(f"/v1/reviews/{request_id}/claim").raise_for_status().json()
         decision = {"version": claimed["version"], "sha256": claimed["sha256"]}
         approved = http.post(f"/v1/reviews/{request_id}/approve", json=decision).raise_for_status().json()
@@ -170,11 +179,11 @@ def _take_record(outcome: Mapping[str, Any], seal: int, found: Verified) -> None
     found.held_because = list((outcome["held"] or {}).get("why", []))
     found.score = (outcome["confidence"] or {}).get("score")
     if ran := outcome["ran"]:
-        found.model, found.target, found.server = ran["model"], ran["target"], ran["server"]
+        found.model, found.target, found.server = ran["model"], ran["target"] or "", ran["server"]
 
 
 @contextmanager
-def _client(access: Client) -> Iterator[httpx.Client]:
+def open_client(access: Client) -> Iterator[httpx.Client]:
     """An HTTP client with the certificate of whoever calls. Raises `InputError` if a file cannot be read."""
     try:
         tls = ssl.create_default_context(cafile=str(access.ca) if access.ca else None)

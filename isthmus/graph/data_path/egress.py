@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from isthmus.contracts.platform.lookups.notifier import exits_of
+from isthmus.contracts.platform.lookups.usage import loader_places
 from isthmus.contracts.platform.model.aws.eks import POD_IDENTITY_AGENT_CIDR
 from isthmus.contracts.platform.model.dns import ClusterDns
-from isthmus.contracts.reference import handling
+from isthmus.contracts.reference import handling, sign_on_proxy
 from isthmus.contracts.reports.preview import Hop
 from isthmus.contracts.vocabulary import Sensitivity
 from isthmus.core.ip_addresses import is_within
@@ -55,8 +57,9 @@ _RESOLVER = "resolver"
 Origin = Literal["network", "identity", "host"]
 IDENTITY_ROLES = ("translator", "sealer")
 """Roles that may have an AWS identity: a translator calls models, a sealer writes seals."""
-DATABASE_ROLES = ("gateway", "reviews")
-"""Roles that use a class's database: its gateway, and the service that decides held answers."""
+DATABASE_ROLES = ("gateway", "reviews", "notifier", "loader", "chat", *sign_on_proxy.ROLES)
+"""Roles that use what the platform states by its address: a class's gateway, the service that decides held answers, the
+notifier, the loader of the usage ledger, the chat, and the sign-ons."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,7 @@ class Outside:
         selectors = self._network.beyond(peer, pods.namespace)
         if (
             not selectors
-            or selectors in self._named(class_, namespace)
+            or selectors in self._named(class_, pods.namespace)
             or self._resolves(class_, pods, selectors)
         ):
             return
@@ -228,18 +231,44 @@ class Outside:
         Its network in AWS must carry the class, and the pods must be users of it: only the gateway sends traces, and
         reads the keys of the sign-on.
         """
+        platform, addresses = self._judge.platform, set[tuple[str, str]]()
+        gateways = [
+            gateway for gateway in (platform.gateways if platform else []) if gateway.class_ == class_
+        ]
+        if pods.role == "notifier" and class_ != "restricted":
+            # Notifications have no content, so they may leave the class's networks to the places that people stated.
+            places = {(f"{at.address}/32", str(at.port)) for gateway in gateways for at in exits_of(gateway)}
+            if (cidr, port) in places:
+                return True
         if pods.role not in DATABASE_ROLES or not is_within(cidr, self._carrying(class_)):
             return False
-        platform, addresses = self._judge.platform, set[tuple[str, str]]()
-        for gateway in platform.gateways if platform else []:
-            if gateway.class_ == class_ and (database := gateway.database) is not None:
+        for gateway in gateways:
+            uses_it = pods.role in ("gateway", "reviews", "notifier")
+            if (database := gateway.database) is not None and uses_it:
                 addresses.add((f"{database.address}/32", str(database.port)))
-            if gateway.class_ == class_ and (traces := gateway.traces) is not None and pods.role == "gateway":
+            if platform is not None and pods.role == "loader":
+                places = loader_places(platform, gateway)
+                addresses |= {(f"{address}/32", str(number)) for address, number in places}
+            if (traces := gateway.traces) is not None and pods.role == "gateway":
                 addresses.add((f"{traces.address}/32", str(urlsplit(traces.endpoint).port or 443)))
+            if (chat := gateway.chat) is not None and pods.role == "chat":
+                addresses.add((f"{chat.database.address}/32", str(chat.database.port)))
         sign_on = platform.people.sign_on if platform and platform.people else None
-        if sign_on is not None and sign_on.keys.address is not None and pods.role == "gateway":
-            addresses.add((f"{sign_on.keys.address}/32", str(urlsplit(sign_on.keys.url or "").port or 443)))
+        if sign_on is not None and sign_on.address is not None and pods.role in sign_on_proxy.ROLES:
+            addresses.add((f"{sign_on.address}/32", str(urlsplit(sign_on.issuer).port or 443)))
+        keys = sign_on.keys if sign_on is not None else None
+        if keys is not None and keys.address is not None and self._reads_keys(class_, pods):
+            addresses.add((f"{keys.address}/32", str(urlsplit(keys.url or "").port or 443)))
         return (cidr, port) in addresses
+
+    def _reads_keys(self, class_: str, pods: Pods) -> bool:
+        """Whether pods verify people's tokens: those of a gateway, a chat, and a review service with a desk."""
+        platform = self._judge.platform
+        has_desk = any(
+            gateway.class_ == class_ and gateway.desk is not None
+            for gateway in (platform.gateways if platform else [])
+        )
+        return pods.role in ("gateway", "chat") or (pods.role == "reviews" and has_desk)
 
     def _carrying(self, class_: str) -> list[str]:
         """Networks in AWS that may carry a class: those of the platform, otherwise those with private endpoints."""

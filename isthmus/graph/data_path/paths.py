@@ -13,6 +13,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.reference.gateway_routes import other_places
 from isthmus.contracts.reports.preview import DataPath, Hop
 from isthmus.contracts.vocabulary import SENSITIVITIES, Sensitivity
 from isthmus.graph.data_path.egress import CLOUD_DOMAINS, Outside
@@ -118,12 +119,7 @@ class Finder:
             workload = str(route.get("workload") or "")
             start = (Hop(kind="workload", name=workload or "-", where=gateway.where.name), hop)
             base_verdict = self._judge.known(class_, workload).and_(*wrong_classes)
-            also = route.get("also")
-            alternatives = [
-                route.get("canary"),
-                route.get("overflow"),
-                *(also if isinstance(also, list) else []),
-            ]
+            alternatives = [place for _, place in other_places(route.get)]
             for target in (
                 route,
                 *(alternative for alternative in alternatives if isinstance(alternative, dict)),

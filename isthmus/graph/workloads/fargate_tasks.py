@@ -2,6 +2,7 @@
 
 Each function returns faults. Tasks must be as restricted as pods; only the translator has an identity; its calls go to
 private endpoints of the stack; and security groups open only to named networks, to each other and to those endpoints.
+Past its load balancer a task opens its health port alone, to the named scrapers.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def gateways_keep_to_their_network(graph: Graph, platform: Platform | None) -> l
         groups = graph.referred(network.get("securityGroups") or [], ":SecurityGroup")
         if not groups:
             broken.append(Fault(f"{service.name} has no security group of its own", service))
-        broken += [Fault(why, service) for why in _ingress_faults(graph, service, groups, [])]
+        broken += _task_ingress_faults(graph, service, groups, platform)
         broken += [Fault(why, service) for why in _egress_faults(graph, service, groups)]
     settings = [gateway.fargate for gateway in platform.gateways if gateway.fargate] if platform else []
     clients = [cidr for entry in settings for cidr in entry.clients]
@@ -129,8 +130,9 @@ def gateways_keep_to_their_network(graph: Graph, platform: Platform | None) -> l
             why = f"{balancer.name} has no security group, so AWS lets everybody in"
             broken.append(Fault(why, balancer))
         broken += [
-            Fault(why, balancer, verdict_if_unnamed)
-            for why in _ingress_faults(graph, balancer, groups, clients)
+            Fault(_lets_in(balancer, rule), balancer, verdict_if_unnamed)
+            for rule in _address_rules(graph, groups)
+            if not is_within(str(rule.inputs.get("cidrIpv4")), clients)
         ]
         broken += [Fault(why, balancer) for why in _egress_faults(graph, balancer, groups)]
     principals = {principal for entry in settings for principal in entry.principals}
@@ -201,17 +203,62 @@ def security_group_rules(graph: Graph, direction: str, groups: list[Resource]) -
     return sorted(result, key=lambda rule: rule.name)
 
 
-def _ingress_faults(
-    graph: Graph, resource: Resource, groups: list[Resource], clients: list[str]
-) -> Iterator[str]:
-    """Ingress rules from other peers than the stack's security groups and the named networks."""
+def _address_rules(graph: Graph, groups: list[Resource]) -> Iterator[Resource]:
+    """Ingress rules from other peers than the stack's security groups."""
     for rule in security_group_rules(graph, "Ingress", groups):
-        cidr = rule.inputs.get("cidrIpv4")
-        is_client = cidr is not None and is_within(str(cidr), clients)
-        if not is_client and not graph.referred(
-            rule.inputs.get("referencedSecurityGroupId"), ":SecurityGroup"
-        ):
-            yield f"{resource.name} lets {_peer(rule)} in by {rule.name}"
+        if not graph.referred(rule.inputs.get("referencedSecurityGroupId"), ":SecurityGroup"):
+            yield rule
+
+
+def _task_ingress_faults(
+    graph: Graph, service: Resource, groups: list[Resource], platform: Platform | None
+) -> Iterator[Fault]:
+    """Ingress rules of tasks for addresses, except from the class's scrapers to the health port.
+
+    Undecided without a platform, and while the health port is unknown because the definition is not made yet.
+    """
+    definitions = graph.referred(service.inputs.get("taskDefinition"), DEFINITION)
+    tasks = [Task(definition, containers(definition) or []) for definition in definitions]
+    is_unread = any(containers(definition) is None for definition in definitions)
+    scrapers = _scrapers(platform, {task.class_ for task in tasks})
+    for rule in _address_rules(graph, groups):
+        why, cidr = _lets_in(service, rule), rule.inputs.get("cidrIpv4")
+        may_be_health = is_unread or _single_tcp_port(rule) in _health_ports(tasks)
+        if cidr and may_be_health and platform is None:
+            yield Fault(why, service, "undecided")
+        elif not cidr or not is_within(str(cidr), scrapers):
+            yield Fault(why, service)
+        elif not may_be_health:
+            yield Fault(f"{why}, which is for another port than its metrics", service)
+        elif is_unread:
+            yield Fault(f"{why}, and the port of its metrics is not known yet", service, "undecided")
+
+
+def _health_ports(tasks: list[Task]) -> set[int]:
+    """Ports at which tasks serve health and metrics."""
+    sections = [config.get("health") for task in tasks for config in task.configs()]
+    ports = [section.get("port") for section in sections if isinstance(section, dict)]
+    return {port for port in ports if isinstance(port, int)}
+
+
+def _scrapers(platform: Platform | None, classes: set[str]) -> list[str]:
+    """Networks that may read metrics of the tasks of these classes."""
+    return [
+        cidr
+        for gateway in (platform.gateways if platform else [])
+        if gateway.fargate is not None and gateway.class_ in classes
+        for cidr in gateway.fargate.scrapers
+    ]
+
+
+def _single_tcp_port(rule: Resource) -> Any:
+    """The only port of a rule for TCP; None for several ports or another protocol."""
+    first, last = rule.inputs.get("fromPort"), rule.inputs.get("toPort")
+    return first if first == last and str(rule.inputs.get("ipProtocol")) in ("tcp", "6") else None
+
+
+def _lets_in(resource: Resource, rule: Resource) -> str:
+    return f"{resource.name} lets {_peer(rule)} in by {rule.name}"
 
 
 def _egress_faults(graph: Graph, resource: Resource, groups: list[Resource]) -> Iterator[str]:

@@ -26,6 +26,8 @@ class Price:
     """`list-price`, or `given` by the requirements."""
     source: str
     as_of: str
+    cached: float | None = None
+    """USD a million tokens of prompts that the provider's cache had. None: not known."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,20 @@ class Call:
     """All regions that may serve a request."""
     price: Price
     context: int
+
+
+@dataclass(frozen=True)
+class Ending:
+    """When Amazon ends a model, as far as is known."""
+
+    on: str
+    """YYYY-MM-DD: requests fail from this day on."""
+    by: str
+    """Who says so."""
+    is_final: bool
+    """Whether AWS states the day. A list of others may mean the first possible day."""
+    is_over: bool
+    """Whether the model had ended when the catalogue was written."""
 
 
 @functools.cache
@@ -65,6 +81,16 @@ def bedrock_id(candidate: str) -> str | None:
 
 def task(model: str) -> str:
     return str(_models()[model]["task"])
+
+
+def ending(model: str) -> Ending | None:
+    """When Amazon ends the model; None if no day is known."""
+    row = _models()[model]
+    ends = row["ends"]
+    if ends is None:
+        return None
+    is_over = ends["is_final"] and ends["on"][:7] < row["evidence"]["as_of"][:7]
+    return Ending(ends["on"], ends["by"], ends["is_final"], is_over)
 
 
 def calls(model: str, region: str, site_prices: dict[str, Any] | None = None) -> list[Call]:
@@ -96,7 +122,13 @@ def _listed_price(model: str, prefix: str, region: str) -> Price | None:
     evidence = row["evidence"]
     output, request = row["output_usd_per_mtok"] or 0.0, row["request_usd"] or 0.0
     return Price(
-        row["input_usd_per_mtok"], output, request, evidence["kind"], evidence["source"], evidence["as_of"]
+        row["input_usd_per_mtok"],
+        output,
+        request,
+        evidence["kind"],
+        evidence["source"],
+        evidence["as_of"],
+        row["cache_read_usd_per_mtok"],
     )
 
 
@@ -105,7 +137,7 @@ def site_price(site_prices: dict[str, Any], *names: str) -> Price | None:
 
     Raises `InputError` for a price that cannot be read.
 
-    Its shape: `{input_usd_per_mtok, output_usd_per_mtok, request_usd?, source?, as_of}`.
+    Its shape: `{input_usd_per_mtok, output_usd_per_mtok, cache_read_usd_per_mtok?, request_usd?, source?, as_of}`.
     """
     for name in names:
         if name not in site_prices:
@@ -114,14 +146,17 @@ def site_price(site_prices: dict[str, Any], *names: str) -> Price | None:
         where = f"sites[].prices.{name}"
         fix = 'Write {input_usd_per_mtok: 3, output_usd_per_mtok: 15, as_of: "2026-11-25"}'
         row = stated_prices.mapping(row, name, where, fix)
-        amounts = [
+        prompt, output, request = (
             stated_prices.number(row.get(key, default), key, where, below=1e6, fix=fix)
             for key, default in (
                 ("input_usd_per_mtok", None),
                 ("output_usd_per_mtok", None),
                 ("request_usd", 0.0),
             )
-        ]
+        )
+        cached = row.get("cache_read_usd_per_mtok")
+        if cached is not None:
+            cached = stated_prices.number(cached, "cache_read_usd_per_mtok", where, below=1e6, fix=fix)
         source, as_of = stated_prices.evidence(row, where)
-        return Price(amounts[0], amounts[1], amounts[2], "given", source, as_of)
+        return Price(prompt, output, request, "given", source, as_of, cached)
     return None

@@ -61,6 +61,8 @@ class ListedModel:
     input_usd: float | None = None
     """USD for a million tokens of prompts."""
     output_usd: float | None = None
+    ends: str | None = None
+    """Day on which Amazon ends the model, or may end it; None: none is known."""
     source: str = ""
     as_of: str = ""
 
@@ -197,7 +199,8 @@ def _bedrock_models(wanted: ModelFilter) -> Iterator[ListedModel]:
     for region in [wanted.region] if wanted.region else regions():
         for name in bedrock.ids():
             calls = bedrock.calls(name, region)
-            if not calls:
+            ending = bedrock.ending(name)
+            if not calls or (ending is not None and ending.is_over):
                 continue
             # The cheapest way; of equal prices the one that stays nearest.
             call = min(calls, key=lambda way: (way.price.input, way.price.output, len(way.destinations)))
@@ -212,6 +215,7 @@ def _bedrock_models(wanted: ModelFilter) -> Iterator[ListedModel]:
                 jurisdictions=tuple(dict.fromkeys(_jurisdiction(place) for place in call.destinations)),
                 input_usd=call.price.input,
                 output_usd=call.price.output,
+                ends=ending.on if ending else None,
                 source=call.price.source,
                 as_of=call.price.as_of,
             )

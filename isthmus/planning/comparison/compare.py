@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from isthmus import __version__
+from isthmus.contracts.plan.rented_instances import rented_instances
 from isthmus.contracts.reports.comparison import (
     Column,
     Comparison,
@@ -26,7 +27,6 @@ from isthmus.planning.comparison.headline import headline
 from isthmus.planning.comparison.total_cost import basis_of, driver_effects, total_cost
 from isthmus.planning.explanation import cost_bases
 from isthmus.planning.explanation.explain import explain
-from isthmus.planning.output import cost_items
 from isthmus.planning.output.differences import describe_differences
 from isthmus.planning.sizing import demand
 
@@ -190,7 +190,7 @@ def _items_by_name(plan: Plan | None) -> dict[str, list[CostItem]]:
     """Return the items by name; instances by type, so that another number of them is the same line."""
     items: dict[str, list[CostItem]] = {}
     for item in plan.cost_items or [] if plan is not None else []:
-        rented = cost_items.rented_instances(item)
+        rented = rented_instances(item)
         name = item.what
         if rented is not None:
             alone = f", {rented.model}" if rented.model else ""
@@ -287,7 +287,7 @@ def _hardware_of(plan: Plan, requirements: Requirements) -> dict[tuple[str, str,
             idle = max(0, owned - pool.reserved_gpus - in_use)
             hardware[site.name, pool.gpu, "owned"] = HardwareCell(owned=owned, used=in_use, idle=idle)
     for item in plan.cost_items or []:
-        rented = cost_items.rented_instances(item)
+        rented = rented_instances(item)
         if rented is None:
             continue
         instance = aws_instances.find(rented.instance)

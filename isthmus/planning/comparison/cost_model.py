@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from isthmus.contracts.plan.rented_instances import RentedInstances, rented_instances
 from isthmus.contracts.reports.comparison import Category
 from isthmus.contracts.requirements.document import AwsSite, OnPremSite
 from isthmus.planning.explanation.cost_bases import gpus_in_use, missing_prices
@@ -254,7 +255,7 @@ class CostModel:
         self, item: CostItem, index: int, scenario: Scenario, replicas: Mapping[str, int]
     ) -> tuple[Category, float]:
         """Return the category of an item that is not owned, and its cost in a month."""
-        kind, rented = cost_items.kind_of(item), cost_items.rented_instances(item)
+        kind, rented = cost_items.kind_of(item), rented_instances(item)
         quantity, price = item.quantity, item.unit_price_usd
         if rented is not None:
             quantity *= self.instances(rented, replicas) / rented.count
@@ -271,7 +272,7 @@ class CostModel:
             return "links", _amount(quantity, price)
         return "other", item.monthly_usd
 
-    def instances(self, rented: cost_items.RentedInstances, replicas: Mapping[str, int]) -> int:
+    def instances(self, rented: RentedInstances, replicas: Mapping[str, int]) -> int:
         """Return how many instances of an item are needed with so many replicas of each endpoint."""
         gpus_now, gpus = 0, 0.0
         for endpoint in self.plan.endpoints:
@@ -294,7 +295,7 @@ class CostModel:
     ) -> None:
         """Note when more instances are rented than before."""
         for item in self._items:
-            instances = cost_items.rented_instances(item)
+            instances = rented_instances(item)
             if instances is None:
                 continue
             count = self.instances(instances, replicas)

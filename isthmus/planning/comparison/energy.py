@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from isthmus.contracts.plan.rented_instances import rented_instances
 from isthmus.contracts.reference.jurisdictions import AWS_REGIONS
 from isthmus.contracts.reports.comparison import Energy, EnergyRow
 from isthmus.contracts.requirements.document import AwsSite, OnPremSite
 from isthmus.planning.catalogues import aws_instances, gpus, grid_factors
 from isthmus.planning.explanation.cost_bases import gpus_in_use
-from isthmus.planning.output import cost_items
 from isthmus.planning.sizing.demand import HOURS_PER_MONTH
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _add_pools(
 
 def _add_instances(use: _Use, plan: Plan, site: AwsSite, assumptions: Assumptions) -> None:
     for item in plan.cost_items or []:
-        rented = cost_items.rented_instances(item)
+        rented = rented_instances(item)
         if rented is None or rented.site != site.name:
             continue
         instance = aws_instances.find(rented.instance)

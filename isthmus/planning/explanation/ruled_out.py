@@ -25,7 +25,7 @@ _KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("precision", ("the GPU does not support",)),
     ("node", ("a node has",)),
     ("memory", ("the weights take", "leave no cache", "of cache, and", "GiB")),
-    ("goals", ("misses ttft_p95_ms or tpot_p95_ms", "misses the goals")),
+    ("goals", ("even with one request at a time", "misses the goals")),
 )
 """Kinds of reasons in the order of the checks, each with the words by which it is known."""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements, Workload
     from isthmus.planning.catalogues.bedrock import Call
     from isthmus.planning.options.option import Case
-    from isthmus.planning.sizing.demand import Demand
+    from isthmus.planning.sizing.rounding import Goals
 
 
 def add_bedrock_options(case: Case) -> None:
@@ -26,6 +26,9 @@ def add_bedrock_options(case: Case) -> None:
     model = bedrock.bedrock_id(case.id)
     if model is None:
         case.reject(f"{case.id}: Bedrock does not serve this model")
+        return
+    if (ending := bedrock.ending(model)) is not None and ending.is_over:
+        case.reject(f"{case.id} on Bedrock: Amazon ended this model on {ending.on} ({ending.by})")
         return
     if why := case.barred("bedrock"):
         case.reject(f"{case.id} on Bedrock: {why}")
@@ -60,8 +63,8 @@ def _find_at_site(case: Case, model: str, site: AwsSite) -> None:
         if call.context < workload.model.context_tokens and case.holds("context_tokens"):
             case.reject(f"{label} has a context of {call.context:,} tokens, fewer than the workload needs")
             continue
-        meets_goals = _meets_goals(site, call, workload_demand)
-        if meets_goals is False and case.holds("ttft_p95_ms"):
+        meets_goals = _meets_goals(site, call, case.goals(workload_demand))
+        if meets_goals is False:
             case.reject(f"{label}: the latency that the site states misses the goals")
             continue
         price = call.price
@@ -69,6 +72,7 @@ def _find_at_site(case: Case, model: str, site: AwsSite) -> None:
             workload_demand.prompt_tokens * price.input + workload_demand.output_tokens * price.output
         ) / 1e6
         monthly += workload_demand.requests * price.request + transfer_usd + guardrail_usd
+        monthly *= 1 + workload_demand.batch_share
         option = OnApi(workload.name, site.name, call, case.score, case.id, monthly, bool(meets_goals))
         if best is None or option.monthly < best.monthly:
             best = option
@@ -76,15 +80,12 @@ def _find_at_site(case: Case, model: str, site: AwsSite) -> None:
         case.take(best)
 
 
-def _meets_goals(site: AwsSite, call: Call, workload_demand: Demand) -> bool | None:
+def _meets_goals(site: AwsSite, call: Call, goals: Goals) -> bool | None:
     """Whether the latency that the site states meets the goals; None if it states none (`sites[].latency`)."""
     name = next((name for name in (call.profile, call.model) if name and site.latency.get(name)), None)
     if name is None:
         return None
-    ttft, tpot = stated_latency(site, name)
-    return (workload_demand.ttft_ms is None or ttft <= workload_demand.ttft_ms) and (
-        workload_demand.tpot_ms is None or tpot <= workload_demand.tpot_ms
-    )
+    return goals.keep(*stated_latency(site, name))
 
 
 def stated_latency(site: AwsSite, name: str) -> tuple[float, float]:

@@ -225,11 +225,11 @@ def _try_column(case: Case, column: Column, transfer_usd: float = 0.0, *, pool: 
         return False
     case.options.fits[column.plain] = fit
     workload_demand = demand.of_workload(case.workload)
-    ttft = workload_demand.ttft_ms if case.holds("ttft_p95_ms") else None
-    tpot = workload_demand.tpot_ms if case.holds("tpot_p95_ms") else None
-    max_share = fits.goodput(fit, workload_demand, ttft, tpot)
+    max_share = fits.goodput(fit, workload_demand, case.goals(workload_demand))
     if max_share <= 0:
-        case.reject(f"{label}: misses ttft_p95_ms or tpot_p95_ms even with one request at a time")
+        case.reject(
+            f"{label}: misses {' or '.join(case.workload.slo.latencies)} even with one request at a time"
+        )
         return True
     case.take(OnGpus(case.workload.name, column, case.score, workload_demand.rate / max_share, transfer_usd))
     return True

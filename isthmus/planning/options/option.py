@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.reference import handling, jurisdictions
+from isthmus.contracts.requirements.workloads import LATENCY_GOALS
 from isthmus.planning.catalogues.bedrock import Call
 from isthmus.planning.options import gateway_sites, monthly_costs
 from isthmus.planning.sizing import demand
@@ -18,6 +19,8 @@ from isthmus.planning.sizing.fit import Fit
 if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import AwsSite, Requirements, Workload
     from isthmus.contracts.vocabulary import Sensitivity, Survive, Target
+    from isthmus.planning.sizing.demand import Demand
+    from isthmus.planning.sizing.rounding import Goals
 
 BUILDS = frozenset({"onprem-vllm", "bedrock", "overflow"})
 """What a blueprint builds if it does not state `builds`."""
@@ -138,6 +141,11 @@ class Case:
     def holds(self, demand: str) -> bool:
         """Whether the workload's demand is held."""
         return self.rules.holds(self.workload.name, demand)
+
+    def goals(self, workload_demand: Demand) -> Goals:
+        """Return the workload's goals that are held."""
+        ignored = {name.replace("_p95", ""): None for name in LATENCY_GOALS if not self.holds(name)}
+        return replace(workload_demand.goals, **ignored)
 
     def reject(self, reason: str) -> None:
         self.options.rejected[self.workload.name].append(reason)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from isthmus.contracts.plan.document import CostItem, Sourced
+from isthmus.contracts.plan.rented_instances import rented_instances
 from isthmus.contracts.requirements.document import AwsSite, OnPremSite
 from isthmus.planning.options import gateway_sites, guardrails, hardware, monthly_costs
 from isthmus.planning.options.fixed_costs import FixedCosts
 from isthmus.planning.options.option import Column, OnApi
+from isthmus.planning.output import batches
 from isthmus.planning.sizing import demand
 from isthmus.planning.solver.problem import Choice
 from isthmus.planning.solver.program import crosses_link
@@ -25,23 +25,6 @@ ItemKind = Literal["owned", "idle", "instances", "tokens", "link", "other"]
 TEXT_UNITS = "thousand text units"
 """The unit of guardrails: a thousand times up to 1,000 characters."""
 _OWNED_PARTS = (": capital", ": colocation", ": power", ": people", ": support")
-_INSTANCES = re.compile(
-    r"(?P<site>[^,]+), (?P<count>\d+) x (?P<instance>\S+) \((?P<purchase>[^)]+)\), (?P<sensitivity>[a-z]+)"
-    r"(?:, (?P<model>.+))?"
-)
-
-
-@dataclass(frozen=True)
-class RentedInstances:
-    """The instances of a cost item, read back from its title."""
-
-    site: str
-    count: int
-    instance: str
-    purchase: str
-    sensitivity: str
-    model: str | None
-    """The model that they serve alone; None if the class shares them."""
 
 
 def kind_of(item: CostItem) -> ItemKind:
@@ -55,22 +38,6 @@ def kind_of(item: CostItem) -> ItemKind:
     if item.unit in ("million tokens", "requests", TEXT_UNITS) and ": " in item.what:
         return "tokens"
     return "link" if item.what.startswith("link ") else "other"
-
-
-def rented_instances(item: CostItem) -> RentedInstances | None:
-    """Return the instances of an item; None for an item of another kind."""
-    match = _INSTANCES.fullmatch(item.what) if item.unit == "hours" else None
-    if match is None:
-        return None
-    parts = match.groupdict()
-    return RentedInstances(
-        parts["site"],
-        int(parts["count"]),
-        parts["instance"],
-        parts["purchase"],
-        parts["sensitivity"],
-        parts["model"],
-    )
 
 
 def build_cost_items(
@@ -91,6 +58,7 @@ def build_cost_items(
         for option, share, _ in choice.parts:
             if isinstance(option, OnApi):
                 all_items += _api_items(requirements, name, option, share)
+        all_items += _batch_items(requirements, name, choice)
     all_items += _link_items(requirements, choices)
     all_items += _fixed_items(requirements, choices, builds)
     return [item for item in all_items if item.monthly_usd or not item.counted]
@@ -150,7 +118,8 @@ def _link_items(requirements: Requirements, choices: Mapping[str, Choice]) -> li
                 if crosses_link(home, option.site, link):
                     workload_demand, is_used = _demand_of(requirements, name), True
                     tokens = workload_demand.prompt_tokens + workload_demand.output_tokens
-                    gigabytes += share * monthly_costs.transfer_gigabytes(workload_demand.requests, tokens)
+                    part = share + (workload_demand.batch_share if option is choice.option else 0.0)
+                    gigabytes += part * monthly_costs.transfer_gigabytes(workload_demand.requests, tokens)
         if not is_used:
             continue
         title = f"link {link.from_} to {link.to}"
@@ -218,10 +187,31 @@ def _pool_items(site: OnPremSite, pool: Pool, used: int, basis: str) -> Iterator
         )
 
 
-def _api_items(requirements: Requirements, name: str, option: OnApi, share: float) -> list[CostItem]:
+def _batch_items(requirements: Requirements, name: str, choice: Choice) -> list[CostItem]:
+    """Return what the batches of a workload add: tokens of an API, and the storage of their files."""
+    workload_demand = _demand_of(requirements, name)
+    if not workload_demand.batch_requests:
+        return []
+    batch_items: list[CostItem] = []
+    if isinstance(choice.option, OnApi):  # lines that overflow are none: they wait for their own place
+        share = workload_demand.batch_share
+        batch_items += _api_items(requirements, name, choice.option, share, ", batches")
+    tokens = workload_demand.lengths.prompt + workload_demand.lengths.output
+    requests = workload_demand.batch_requests * 24 / demand.HOURS_PER_MONTH * batches.STORED_DAYS
+    gigabytes = monthly_costs.transfer_gigabytes(requests, requests * tokens)
+    evidence = Sourced(kind="estimated", source=batches.STORAGE_SOURCE, as_of=batches.STORAGE_AS_OF)
+    title = f"{name}: files of batches in the database"
+    batch_items.append(_build_item(title, gigabytes, "GB month", batches.STORAGE_USD, evidence))
+    return batch_items
+
+
+def _api_items(
+    requirements: Requirements, name: str, option: OnApi, share: float, label: str = ""
+) -> list[CostItem]:
+    """Return the tokens of a workload at an API. `share`: of its requests; `label`: added to the titles."""
     workload_demand, price = _demand_of(requirements, name), option.call.price
     evidence = Sourced(kind=price.kind, source=price.source, as_of=price.as_of)  # type: ignore[arg-type]
-    title = f"{name}: {option.call.profile or option.call.model}"
+    title = f"{name}: {option.call.profile or option.call.model}{label}"
     token_items = [
         _build_item(
             f"{title}, input",
@@ -241,18 +231,18 @@ def _api_items(requirements: Requirements, name: str, option: OnApi, share: floa
             f"{title}, requests", share * workload_demand.requests, "requests", price.request, evidence
         ),
     ]
-    return [*token_items, *_guardrail_items(requirements, name, option, share)]
+    return [*token_items, *_guardrail_items(requirements, name, option, share, label)]
 
 
 def _guardrail_items(
-    requirements: Requirements, name: str, option: OnApi, share: float
+    requirements: Requirements, name: str, option: OnApi, share: float, label: str
 ) -> Iterator[CostItem]:
     workload, site = requirements.workload(name), requirements.site(option.site)
     if workload is None or not isinstance(site, AwsSite):
         return
     for cost in guardrails.filter_costs(workload, site):
         source = Sourced(kind=cost.price.kind, source=cost.price.source, as_of=cost.price.as_of)  # type: ignore[arg-type]
-        title = f"{name}: guardrail, {cost.what}"
+        title = f"{name}: guardrail{label}, {cost.what}"
         yield _build_item(title, share * cost.thousand_units, TEXT_UNITS, cost.price.usd, source)
 
 

@@ -8,7 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from isthmus.contracts.plan.document import PlannedAdapter, PlannedEndpoint, Predicted, Sourced
+from isthmus.contracts.plan.document import (
+    PlannedAdapter,
+    PlannedEndpoint,
+    PlannedTokenPrice,
+    Predicted,
+    Sourced,
+)
 from isthmus.contracts.requirements.document import AwsSite
 from isthmus.contracts.vocabulary import SURVIVES
 from isthmus.planning.options.option import Column, OnApi, Options
@@ -24,6 +30,7 @@ from isthmus.planning.solver.shared_load import Sharers
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements
+    from isthmus.planning.catalogues.bedrock import Price
 
 ENGINE = "0.33.0"
 """Version of vLLM that the model servers support (isthmus/contracts/reference/vllm_flags.json)."""
@@ -219,6 +226,10 @@ def _predict(
     )
 
 
+def _token_price(price: Price) -> PlannedTokenPrice:
+    return PlannedTokenPrice(prompt=price.input, completion=price.output, cached=price.cached)
+
+
 def _api_endpoint(
     requirements: Requirements,
     sensitivity: str,
@@ -244,6 +255,7 @@ def _api_endpoint(
             "inference_profile": option.call.profile,
             "model": option.model,
             "precision": "api",
+            "usd_per_million_tokens": None if price.request else _token_price(price),
             "predicted": Predicted(
                 slo="kept" if option.verified else "unverified", peak_rps=three_digits(peak)
             ),

@@ -1,4 +1,4 @@
-"""Warns about workloads on Bedrock whose answers are all held for review, because Bedrock gives no scores.
+"""Warns about scores: models whose evaluation is not official, and answers without a score on Bedrock.
 
 Bedrock returns no log-probabilities (docs/confidence.md). An answer without a score is held for review like one with
 a low score (docs/reviews.md), so every answer of such a workload is held.
@@ -32,11 +32,30 @@ def score_warnings(plan: Plan, requirements: Requirements, builds: Collection[st
             requirements, gateway.site, builds
         ):
             continue
-        held_answers = "every answer" if placement.role == "primary" else "every answer of the overflow"
+        held_answers = (
+            "every answer" if placement.role == "primary" else f"every answer of the {placement.role}"
+        )
         sentences.append(
             f"{workload.name}: {held_answers} is held for review, because {endpoint.model} on Bedrock returns no "
             f"log-probabilities to score it and `review.below_confidence` is set. Fix: {_advice(workload)}"
         )
+    return sentences
+
+
+def unofficial_score_warnings(plan: Plan, requirements: Requirements) -> list[str]:
+    """Return one warning for each workload and endpoint that was chosen by a score of a run for development."""
+    sentences = []
+    for placement in plan.placements:
+        workload, endpoint = requirements.workload(placement.workload), plan.endpoint(placement.endpoint)
+        if workload is None or endpoint is None:
+            continue
+        candidates = {candidate.id: candidate for candidate in workload.model.candidates}
+        if (candidate := candidates.get(endpoint.model)) and endpoint.precision in candidate.unofficial:
+            sentences.append(
+                f"{workload.name}: the score of {endpoint.model} at {endpoint.precision} is for development, because "
+                f"its evaluation is not official: {candidate.unofficial[endpoint.precision]}. Fix: evaluate with "
+                "`--signing-key`, as an evaluator of trust.yaml (docs/evaluation.md)"
+            )
     return sentences
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isthmus.planning.sizing.load import Lengths
+from isthmus.planning.sizing.rounding import Goals
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Workload
@@ -25,12 +26,18 @@ class Demand:
     rate: float
     """Requests a second to carry: the peak, or for batch work the rate that meets its deadline."""
     lengths: Lengths
-    ttft_ms: float | None
-    tpot_ms: float | None
-    """None: no goal (batch work)."""
+    goals: Goals
+    """None of them for batch work."""
     burst: float
     requests: float
     """In a month."""
+    batch_requests: float = 0.0
+    """Lines of batches in a month. They use the capacity that the others leave."""
+
+    @property
+    def batch_share(self) -> float:
+        """Lines of batches for each other request."""
+        return self.batch_requests / self.requests
 
     @property
     def prompt_tokens(self) -> float:
@@ -61,10 +68,12 @@ def of_workload(workload: Workload) -> Demand:
         if is_batch
         else traffic.peak_rps,
         lengths=lengths,
-        ttft_ms=None if is_batch else slo.ttft_p95_ms,
-        tpot_ms=None if is_batch else slo.tpot_p95_ms,
+        goals=Goals()
+        if is_batch
+        else Goals(slo.ttft_p95_ms, slo.tpot_p95_ms, slo.answer_p95_ms, lengths.output_p95),
         burst=traffic.arrival_cv,
         requests=traffic.mean_rps * 3600 * HOURS_PER_MONTH,
+        batch_requests=workload.batches.requests_per_day * HOURS_PER_MONTH / 24 if workload.batches else 0.0,
     )
 
 

@@ -11,6 +11,7 @@ from isthmus.planning.catalogues import gpus, models
 from isthmus.planning.sizing import load, memory, rounding, speed
 from isthmus.planning.sizing.demand import Demand
 from isthmus.planning.sizing.memory import Adapter, Memory, Settings
+from isthmus.planning.sizing.rounding import Goals
 from isthmus.planning.sizing.speed import Speed
 
 MAX_NUM_SEQS = 256
@@ -73,22 +74,18 @@ def max_running_requests(fit: Fit, lengths: load.Lengths) -> float:
     return memory.max_running_requests(architecture, fit.memory, tokens, MAX_NUM_SEQS, fit.degree, fit.stages)
 
 
-def keeps_goals(
-    fit: Fit, max_running: float, workload_demand: Demand, rate: float, ttft: float | None, tpot: float | None
-) -> bool:
+def keeps_goals(fit: Fit, max_running: float, workload_demand: Demand, rate: float, goals: Goals) -> bool:
     """Whether one replica keeps the goals at `rate` requests a second, at the slow end of the interval."""
     share = load.LoadShare(workload_demand.lengths, rate, workload_demand.burst)
-    return _keeps_all_goals(fit, [share], [(ttft, tpot)], max_running)
+    return _keeps_all_goals(fit, [share], [goals], max_running)
 
 
 @functools.lru_cache(maxsize=65536)
-def goodput(fit: Fit, workload_demand: Demand, ttft: float | None, tpot: float | None) -> float:
+def goodput(fit: Fit, workload_demand: Demand, goals: Goals) -> float:
     """Return the requests a second that one replica carries within the goals, at the slow end; 0 if none."""
     max_running = max_running_requests(fit, workload_demand.lengths)
     high = load.capacity(fit.speed.at(speed.EIGHTY_PERCENT_DEVIATIONS), workload_demand.lengths, max_running)
-    return _largest_passing(
-        lambda rate: keeps_goals(fit, max_running, workload_demand, rate, ttft, tpot), high
-    )
+    return _largest_passing(lambda rate: keeps_goals(fit, max_running, workload_demand, rate, goals), high)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -130,23 +127,23 @@ def _shared_max_running(fit: Fit, demands: tuple[Demand, ...]) -> float:
 
 def _keeps_shared_goals(fit: Fit, demands: tuple[Demand, ...], factor: float, max_running: float) -> bool:
     shares = [load.LoadShare(demand.lengths, demand.rate * factor, demand.burst) for demand in demands]
-    goals = [(demand.ttft_ms, demand.tpot_ms) for demand in demands]
+    goals = [demand.goals for demand in demands]
     return _keeps_all_goals(fit, shares, goals, max_running)
 
 
 def _keeps_all_goals(
     fit: Fit,
     shares: Sequence[load.LoadShare],
-    goals: Sequence[tuple[float | None, float | None]],
+    goals: Sequence[Goals],
     max_running: float,
 ) -> bool:
-    """Whether one replica keeps the goals of all that share it (first token, further tokens), at the slow end."""
+    """Whether one replica keeps the goals of all that share it, at the slow end."""
     slow = load.serve_shares(fit.speed.at(speed.EIGHTY_PERCENT_DEVIATIONS), shares, max_running)
-    if not slow or not all(rounding.may_hold(late, *goal) for late, goal in zip(slow, goals, strict=True)):
+    if not slow or not all(rounding.may_hold(late, goal) for late, goal in zip(slow, goals, strict=True)):
         return False
     middle = load.serve_shares(fit.speed.steps, shares, max_running)
     return bool(middle) and all(
-        rounding.goals_hold(late, usual, *goal)
+        rounding.goals_hold(late, usual, goal)
         for late, usual, goal in zip(slow, middle or [], goals, strict=True)
     )
 

@@ -185,7 +185,7 @@ def _max_running(question: Question, memory_use: Memory, degree: int) -> float:
 
 
 def _keeps_targets(question: Question, slow: Served | None, middle: Served | None) -> bool:
-    return rounding.goals_hold(slow, middle, question.ttft_ms, question.tpot_ms)
+    return rounding.goals_hold(slow, middle, rounding.Goals(question.ttft_ms, question.tpot_ms))
 
 
 def _serve(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from isthmus.contracts.plan.document import WayOut
 from isthmus.contracts.reference import jurisdictions
 from isthmus.contracts.requirements.document import AwsSite, OnPremSite
+from isthmus.contracts.requirements.workloads import LATENCY_GOALS
 from isthmus.contracts.vocabulary import SURVIVES
 from isthmus.planning.options import candidates
 from isthmus.planning.options.option import Rules
@@ -42,8 +43,7 @@ _WORKLOAD_DEMANDS = (
     "min_score",
     "context_tokens",
     "licence",
-    "ttft_p95_ms",
-    "tpot_p95_ms",
+    *LATENCY_GOALS,
     "survive",
 )
 
@@ -72,8 +72,7 @@ def list_demands(requirements: Requirements, rules: Rules) -> list[Demand]:
             "min_score": f"min_score {workload.model.min_score:g}",
             "context_tokens": f"context_tokens {workload.model.context_tokens:,}",
             "licence": "the licences of its candidates",
-            "ttft_p95_ms": f"ttft_p95_ms {slo.ttft_p95_ms:g}" if slo.ttft_p95_ms else "",
-            "tpot_p95_ms": f"tpot_p95_ms {slo.tpot_p95_ms:g}" if slo.tpot_p95_ms else "",
+            **{key: f"{key} {slo.latencies[key]:g}" if key in slo.latencies else "" for key in LATENCY_GOALS},
             "survive": f"survive {workload.survive}" if workload.survive != "none" else "",
         }
         all_demands += [
@@ -329,7 +328,7 @@ def _possible_changes(requirements: Requirements, demand: Demand) -> Iterator[tu
         for score in (score for score in scores if score < workload.model.min_score):
             description = f"{workload.name}: min_score {workload.model.min_score:g} to {score:g}"
             yield description, with_update(model=workload.model.model_copy(update={"min_score": score}))
-    elif demand.name in ("ttft_p95_ms", "tpot_p95_ms"):
+    elif demand.name in LATENCY_GOALS:
         current = getattr(workload.slo, demand.name)
         for factor in (1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0):
             relaxed = three_digits(current * factor)

@@ -18,9 +18,13 @@ class Reviews:
     _put_away: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     _delivered: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     """Answers that people look at after their delivery."""
+    _planted: set[str] = field(default_factory=set)
+    """Ids of wrong answers that the review service planted. No caller asked for them, and none may get them."""
     _ended: dict[tuple[str, str, str], set[str]] = field(default_factory=dict)
     _given: dict[tuple[str, str, str, str], str] = field(default_factory=dict)
     _approved: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    _cases: set[str] = field(default_factory=set)
+    """Ids of people's cases, which one reviewer answers."""
 
     def add(self, record: Mapping[str, Any], *, counted: bool) -> None:
         """Add a record. `counted`: its time is in the report's period. Approvals before the period count too."""
@@ -34,6 +38,12 @@ class Reviews:
                 self._put_away.setdefault(where, set()).add(record["id"])
             return
         act, held_id, sha256 = record["act"], record["id"], record["sha256"]
+        if act == "open":
+            self._cases.add(held_id)
+        if record.get("planted") is True:
+            # Also before the period: its decision may be within.
+            self._planted.add(held_id)
+            return
         if act in ("approve", "correct") and (person := record["who"].get("reviewer")):
             self._approved.setdefault((held_id, sha256), set()).add(str(person))
         elif act == "give" and counted:
@@ -45,12 +55,16 @@ class Reviews:
         """Return a line for each answer that was released with fewer approvals than its class requires."""
         unapproved = []
         for (class_, _, held_id, sha256), given_out in sorted(self._given.items()):
+            if held_id in self._planted:
+                unapproved.append(f"planted answer {held_id}, class {class_}, was released at {given_out}")
+                continue
             class_handling = handling.get(class_) or HANDLING.get(class_)  # pyright: ignore[reportArgumentType, reportCallIssue]
             needed = (
                 class_handling.approvers
                 if class_handling
                 else max(default.approvers for default in HANDLING.values())
             )
+            needed = 1 if held_id in self._cases else needed
             people = len(self._approved.get((held_id, sha256), ()))
             if people < needed:
                 unapproved.append(

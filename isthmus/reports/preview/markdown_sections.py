@@ -45,6 +45,7 @@ def sections(previews: Sequence[Preview]) -> list[Section]:
     return [
         _rules_section(previews),
         _exceptions_section(previews),
+        *_candidate_sections(previews),
         _dangerous_section(previews),
         paths_section(previews),
         policy_section(previews),
@@ -87,6 +88,42 @@ def _exceptions_section(previews: Sequence[Preview]) -> Section:
         for entry in exceptions.values()
     ]
     return table("Exceptions to the rules", 5, ["rule", "", "by", "reason", "in"], rows)
+
+
+def _candidate_sections(previews: Sequence[Preview]) -> list[Section]:
+    """The gate's verdict on each candidate, and below it what is missing."""
+    rows, missing = [], []
+    for candidate in words.unique_candidates(previews):
+        verdict = words.candidate_verdict(candidate)
+        scores = candidate.scores
+        figures = ["-"] * 5
+        if scores is not None:
+            score = words.span(scores.score) if scores.score else "none"
+            signed_by = code(scores.signed_by) if scores.signed_by else "**nobody trusted**"
+            figures = [
+                score,
+                words.loss_text(scores),
+                words.latency_text(scores),
+                words.case_cost(scores),
+                signed_by,
+            ]
+        rows.append(
+            [
+                f"**{verdict}**" if candidate.missing else verdict,
+                f"{code(candidate.workload)} ({candidate.class_}), {candidate.share}",
+                f"{code(candidate.model)} at {code(candidate.endpoint)}",
+                *figures,
+            ]
+        )
+        missing += [
+            f"- {code(candidate.workload)}: {code(part.what, 500)} Fix: {code(part.fix, 300)}"
+            for part in candidate.missing
+        ]
+    columns = ["", "workload, share", "candidate", "score", "loss", "latency", "cost of a case", "signed by"]
+    return [
+        table("Candidates", 8, columns, rows),
+        Section("What candidates lack", 8, list(dict.fromkeys(missing))),
+    ]
 
 
 def _dangerous_section(previews: Sequence[Preview]) -> Section:

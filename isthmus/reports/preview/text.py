@@ -54,6 +54,7 @@ def renderables(previews: Sequence[Preview]) -> Iterator[RenderableType]:
         yield from _verdict_lines(preview)
     yield from _rules_lines(previews)
     yield from _exceptions_lines(previews)
+    yield from _candidate_lines(previews)
     yield from _dangerous_lines(previews)
     yield from paths_lines(previews)
     yield from findings_lines(previews)
@@ -114,6 +115,29 @@ def _exceptions_lines(previews: Sequence[Preview]) -> Iterator[RenderableType]:
         yield title("Exceptions to the rules")
     for text in exceptions:
         yield line(f"  {text}")
+
+
+def _candidate_lines(previews: Sequence[Preview]) -> Iterator[RenderableType]:
+    candidates = words.unique_candidates(previews)
+    if candidates:
+        yield title("Candidates")
+    for candidate in candidates:
+        style = "red" if candidate.missing else ""
+        verdict = words.candidate_verdict(candidate)
+        yield line(
+            f"  {verdict}: {candidate.workload} ({candidate.class_}), {candidate.share} to {candidate.model} at"
+            f" {candidate.endpoint}",
+            style,
+        )
+        if (scores := candidate.scores) is not None:
+            score = words.span(scores.score) if scores.score else "none"
+            yield line(f"    score {score}; loss {words.loss_text(scores)}")
+            yield line(
+                f"    {words.latency_text(scores)}; cost of a case: {words.case_cost(scores)}; signed by"
+                f" {scores.signed_by or 'nobody trusted'}"
+            )
+        for missing in candidate.missing:
+            yield line(f"    missing: {missing.what}. Fix: {missing.fix}", style)
 
 
 def _dangerous_lines(previews: Sequence[Preview]) -> Iterator[RenderableType]:

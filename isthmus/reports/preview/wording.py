@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from isthmus.contracts.evaluation_result import Measured
+from isthmus.contracts.reports.candidates import Candidate, Scores
 from isthmus.contracts.reports.findings import SEVERITIES, Finding
 from isthmus.contracts.reports.preview import OPS, Change, Cost, Costs, DataPath, Preview
 
@@ -278,3 +280,40 @@ def state_loss(change: Change) -> str:
     if not change.stateful:
         return "no"
     return "yes; the old resource is retained" if change.retained else "yes"
+
+
+def unique_candidates(previews: Sequence[Preview]) -> list[Candidate]:
+    """Return the candidates, once each: those that lack something first."""
+    candidates = {
+        candidate.model_dump_json(): candidate for preview in previews for candidate in preview.candidates
+    }
+    return sorted(candidates.values(), key=lambda candidate: (not candidate.missing, candidate.workload))
+
+
+def candidate_verdict(candidate: Candidate) -> str:
+    """Return the gate's verdict in a word or two."""
+    if candidate.missing:
+        return "held back"
+    return "may answer people" if candidate.takes_requests else "evaluations only"
+
+
+def span(measured: Measured) -> str:
+    """Return a value with its 95 % interval."""
+    return f"{measured.value:.3f} ({measured.low:.3f} to {measured.high:.3f})"
+
+
+def loss_text(scores: Scores) -> str:
+    """Return the largest possible loss of a task, and how much is allowed."""
+    if scores.loss is None:
+        return "not compared"
+    return f"{span(scores.loss)} in {scores.loss_task}, {scores.max_loss:g} allowed"
+
+
+def latency_text(scores: Scores) -> str:
+    """Return the latencies of the slowest task."""
+    return f"p50 {scores.seconds_p50:.2f} s, p95 {scores.seconds_p95:.2f} s"
+
+
+def case_cost(scores: Scores) -> str:
+    """Return the cost of a case."""
+    return "no price" if scores.usd_per_case is None else f"USD {scores.usd_per_case:.5f}"

@@ -13,7 +13,7 @@ from isthmus.contracts.platform.lookups.aws import kubernetes_sites
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.graph.iam.permissions import roles
 from isthmus.graph.network.reachability import Network, Pods, overlaps
-from isthmus.graph.resources.resources import Graph, Resource, as_list, statements
+from isthmus.graph.resources.resources import Graph, Resource, as_list, name_and_namespace, statements
 from isthmus.reports.stack import fargate_diagram
 
 
@@ -73,6 +73,7 @@ def draw_network(graph: Graph, platform: Platform) -> str:
     ends = _draw_links(graph, drawing)
     for pod in sorted(pods.pods, key=lambda pod: (pod.namespace, pod.name)):
         _draw_pod_egress(drawing, pods, pod, ends)
+    _draw_load_balancers(graph, drawing, pods)
     return drawing.text()
 
 
@@ -154,6 +155,30 @@ def _resolvers(graph: Graph, vpc: Resource) -> list[Resource]:
             for group in graph.referred(resolver.inputs.get("securityGroupIds"), ":SecurityGroup")
         )
     ]
+
+
+def _draw_load_balancers(graph: Graph, drawing: Drawing, network: Network) -> None:
+    """Draw the load balancers of the clusters: from where they are called, and the pods that they lead to."""
+    services = graph.of("kubernetes:core/v1:Service")
+    for service in sorted(services, key=lambda service: service.name):
+        spec = service.inputs.get("spec") or {}
+        if spec.get("type") != "LoadBalancer":
+            continue
+        name, namespace = name_and_namespace(service)
+        middle = drawing.node(f"{namespace} {name}", name, "load balancer, passes TLS through")
+        for cidr in spec.get("loadBalancerSourceRanges") or ["0.0.0.0/0"]:
+            for port in spec.get("ports") or []:
+                drawing.edge(
+                    drawing.node(f"outside {cidr}", f"callers at {cidr}"),
+                    middle,
+                    str(port.get("port")),
+                    "==>",
+                )
+        for port in spec.get("ports") or []:
+            for pods in network.matched(
+                {"podSelector": {"matchLabels": spec.get("selector") or {}}}, namespace
+            ):
+                drawing.edge(middle, _pod_id(pods), str(port.get("targetPort")), "==>")
 
 
 def _draw_pod_egress(drawing: Drawing, network: Network, pods: Pods, link_ends: dict[str, list[str]]) -> None:

@@ -42,16 +42,16 @@ def mounts() -> bool:
     """Whether this process may mount file systems in a namespace of its own."""
     if shutil.which("unshare") is None:
         return False
-    return subprocess.run([*_UNSHARE, "true"], check=False, capture_output=True).returncode == 0
+    return subprocess.run([*UNSHARE, "true"], check=False, capture_output=True).returncode == 0
 
 
-_UNSHARE = ("unshare", "--map-root-user", "--user", "--mount")
+UNSHARE = ("unshare", "--map-root-user", "--user", "--mount")
 
 
 def on_a_small_disk(audit_site: AuditSite, size: str = "256k") -> list[str]:
     """Command that starts a process with its records on a file system of this size."""
     return [
-        *_UNSHARE,
+        *UNSHARE,
         "sh",
         "-c",
         f'mount -t tmpfs -o size={size} none {audit_site.records} && exec "$@"',

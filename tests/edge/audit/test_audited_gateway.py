@@ -20,6 +20,7 @@ from edge.audit.stores import FolderStore
 from tests.edge.audit.audited import CHAT, SECRET, SITE_KEY, Audited, full, mounts
 from tests.edge.audit.harness import AuditSite, new_key
 from tests.edge.conftest import KEYS, WORKLOAD, Site, bearer, chat, code_of
+from tests.edge.fake_model import WORDS
 
 
 @pytest.fixture(scope="module")
@@ -71,12 +72,23 @@ def test_a_request_has_an_intent_and_an_outcome_without_its_content(gateway: Aud
     assert intent["to"]["digest"] == "sha256:" + "1" * 64
     assert outcome["ran"] == intent["to"]
     assert (outcome["status"], outcome["code"], outcome["ended_well"]) == (200, "ok", True)
-    assert outcome["tokens"] == {"prompt": 7, "completion": 5}
+    assert outcome["tokens"] == {"prompt": 7, "cached": None, "completion": 5}
+    assert outcome["price"] == {"usd_per_gpu_hour": 3.6}
     assert outcome["usd"] == pytest.approx(outcome["gpu_seconds"] / 1000, rel=0.01)
-    assert intent["prompt"] == Hmacs(bytes.fromhex(SITE_KEY)).prompt(chat())
+    hmacs, request_id = Hmacs(bytes.fromhex(SITE_KEY)), answer.headers["x-request-id"]
+    assert intent["prompt"] == hmacs.prompt(chat())
+    assert intent["question"] == hmacs.question(request_id, chat())
+    assert outcome["answer"] == hmacs.answers(request_id, [answer.json()["choices"][0]["message"]["content"]])
     written = b"".join(path.read_bytes() for path in gateway.audit_site.records.rglob("*") if path.is_file())
     for text in (SECRET, "Muster", "erika", KEYS[WORKLOAD]):
         assert text.encode() not in written
+
+
+def test_the_outcome_has_the_tokens_that_the_prefix_cache_had(gateway: Audited, chain: Site):
+    usage = {**chain.model.usage, "prompt_tokens_details": {"cached_tokens": 4}}
+    chain.model.usage = usage
+    answer = gateway.ask()
+    assert gateway.of(answer.headers["x-request-id"])[1]["tokens"]["cached"] == 4
 
 
 def identity() -> str:
@@ -112,7 +124,8 @@ def test_the_outcome_of_a_stream_is_on_disk_before_its_end_is_sent(gateway: Audi
     assert kinds[0] == (False, 1)
     assert kinds[-1] == (True, 2)
     assert gateway.of(name)[1]["ended_well"] is True
-    assert gateway.of(name)[1]["tokens"] == {"prompt": 7, "completion": 5}
+    assert gateway.of(name)[1]["tokens"] == {"prompt": 7, "cached": None, "completion": 5}
+    assert gateway.of(name)[1]["answer"] == Hmacs(bytes.fromhex(SITE_KEY)).answers(name, ["".join(WORDS)])
 
 
 @pytest.mark.parametrize(("behaviour", "code"), [("cut", "stream_cut"), ("error-event", "stream_failed")])
@@ -141,6 +154,8 @@ def test_a_refused_request_is_recorded_and_not_forwarded(
         None,
     )
     assert (record["code"], record["who"]["workload"]) == (code_of(refused), WORKLOAD if key else "")
+    assert record["answer"] == [], "no answer left"
+    assert (record["price"], record["usd"]) == (None, None)
     assert chain.model.received == []
 
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.audit.records import Broken, Chain, canonical, parse
+from edge.audit.records import Broken, Chain, canonical, find_shape_error, parse
+from tests.edge.audit.harness import outcome
 
 WRITER = "gw-0-20261126t150000z-00000000"
 VALUES = st.recursive(
@@ -133,3 +134,38 @@ def test_an_oversized_record_is_refused_and_does_not_change_the_chain():
     with pytest.raises(ValueError, match="a record of"):
         chain.write("open", "t", {"x": "a" * 70_000})
     assert chain.seq == -1
+
+
+REVIEW: dict[str, Any] = {
+    **{"kind": "review", "id": "1", "class": "internal", "site": "fra1", "gateway": "gw-0", "who": {}},
+    **{"act": "approve", "state": "approved", "version": 2, "reason": "good", "sha256": "0" * 64},
+}
+
+
+@pytest.mark.parametrize(
+    ("more", "error"),
+    [
+        ({}, None),
+        ({"answer": ["0" * 64], "turns": ["matches"]}, None),
+        ({"answer": "0" * 64}, "answer is not as it must be"),
+        ({"turns": [1]}, "turns is not as it must be"),
+    ],
+)
+def test_hmacs_of_answers_may_be_missing_from_old_records_and_must_be_lists(
+    more: dict[str, Any], error: str | None
+):
+    assert find_shape_error({**REVIEW, **more}) == error
+
+
+@pytest.mark.parametrize(
+    ("more", "error"),
+    [
+        ({}, None),
+        ({"price": None, "gpu_seconds": None}, None),
+        ({"price": {"usd_per_gpu_hour": 3.6}, "gpu_seconds": 0.4}, None),
+        ({"price": 3.6}, "price is not as it must be"),
+        ({"gpu_seconds": "1"}, "gpu_seconds is not as it must be"),
+    ],
+)
+def test_an_outcome_may_lack_a_price_and_has_no_other_kind_of_one(more: dict[str, Any], error: str | None):
+    assert find_shape_error({"kind": "outcome", **outcome("r1"), **more}) == error

@@ -319,6 +319,57 @@ def test_content_that_was_altered_or_deleted_early_is_found(audit_site: AuditSit
     assert late.contents_gone == 1
 
 
+def content_before_its_record(audit_site: AuditSite) -> Path:
+    """Seal a request: its intent in seal 1, its content in seal 2, its outcome in seal 3. Returns the content."""
+    writer, sealer = audit_site.writer(), audit_site.sealer()
+    write(writer, ("intent", intent("a")))
+    sealer.seal()
+    line = canonical({"id": "a", "data": "x"})
+    writer._keep(line + b"\n")  # the moment between content and record: both are one commit
+    exchange(writer, "b")
+    sealer.seal()
+    write(writer, ("outcome", outcome("a", content=reference(line, "k", "2026-11-26"))))
+    sealer.seal()
+    return next((audit_site.root / "store/content").rglob("*.jsonl"))
+
+
+def test_content_of_an_earlier_seal_is_found_where_verification_begins_later(audit_site: AuditSite):
+    content_before_its_record(audit_site)
+    assert audit_site.verify().findings == []
+    later = audit_site.verify(since=3)
+    assert (later.findings, later.seals) == ([], 1)
+
+
+def test_content_that_no_seal_has_is_missing_wherever_verification_begins(audit_site: AuditSite):
+    writer, sealer = audit_site.writer(), audit_site.sealer()
+    for kind, fields in (
+        ("intent", intent("a")),
+        ("outcome", outcome("a", content=reference(b"line", "k", "2026-11-26"))),
+    ):
+        write(writer, (kind, fields))
+        sealer.seal()
+    for since in (1, 2):
+        (finding,) = audit_site.verify(since=since).findings
+        assert "request a: its content" in finding
+        assert "is not in the store" in finding
+
+
+def test_content_of_an_earlier_seal_that_was_altered_is_found_where_verification_begins_later(
+    audit_site: AuditSite,
+):
+    content = content_before_its_record(audit_site)
+    content.write_bytes(content.read_bytes().replace(b'"x"', b'"y"'))
+    (finding,) = audit_site.verify(since=3).findings
+    assert "request a: its content" in finding
+
+
+def test_earlier_seals_that_are_gone_after_their_retention_are_no_finding(audit_site: AuditSite):
+    content_before_its_record(audit_site)
+    for number in (1, 2):
+        (audit_site.root / f"store/seals/{number:012d}.seal").unlink()
+    assert audit_site.verify(since=3).findings == []
+
+
 def test_content_with_another_digest_than_its_record_is_found(audit_site: AuditSite):
     writer = audit_site.writer()
     write(writer, ("intent", intent("a")))
@@ -327,3 +378,10 @@ def test_content_with_another_digest_than_its_record_is_found(audit_site: AuditS
     writer.commit([writer.chain.write("outcome", now(), fields)], line + b"\n")
     audit_site.sealer().seal()
     assert ["is not in the store" in finding for finding in audit_site.verify().findings] == [True]
+
+
+def test_a_seal_that_is_still_being_written_to_a_folder_is_no_finding(tmp_path: Path):
+    store = FolderStore(tmp_path)
+    store.put("seals/000000000001.seal", b"{}", 1)
+    (tmp_path / "seals" / ".000000000002.seal").write_bytes(b"{")
+    assert store.names("") == store.names("seals/") == ["seals/000000000001.seal"]

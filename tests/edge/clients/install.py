@@ -19,7 +19,7 @@ from tests.graders import tools
 from tests.graders.browser_install import run_node
 
 HERE = Path(__file__).parent
-NAMES = ("langchain", "llamaindex", "instructor", "litellm")
+NAMES = ("langchain", "llamaindex", "instructor", "litellm", "agents")
 """Python clients, by the names of their locks."""
 NODE = HERE / "node"
 

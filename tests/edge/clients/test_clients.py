@@ -6,10 +6,8 @@ OpenAI's Python client.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,46 +16,16 @@ from typing import Any
 import pytest
 
 from tests.edge.clients import install
+from tests.edge.clients.helpful import VECTOR, Helpful
 from tests.edge.counted import Counted, counted
-from tests.edge.fake_model import ARGUMENTS, WORDS, FakeModel
+from tests.edge.fake_model import WORDS
 from tests.edge.postgres import Postgres
 
 pytestmark = pytest.mark.service
 
 PROGRAMS = Path(__file__).with_name("programs")
 TEXT = "".join(WORDS)
-VECTOR = [0.5, 0.25]
 RATE = "0.97 in Bern"
-
-
-class Helpful(FakeModel):
-    """A model server that answers like a real model: JSON on request, and one tool call for each question."""
-
-    def prepare(self, request: dict[str, Any]) -> None:
-        response_format = request.get("response_format", {}).get("type", "text")
-        self.words = [ARGUMENTS] if response_format != "text" else WORDS
-        choice = request.get("tool_choice")
-        tool = choice if isinstance(choice, dict) else next(iter(request.get("tools", ())), None)
-        self.function = tool["function"]["name"] if tool else ""
-
-    def calls_tool(self, request: dict[str, Any]) -> bool:
-        return "tools" in request and request["messages"][-1]["role"] != "tool"
-
-    def answer_to(self, path: str, request: dict[str, Any]) -> dict[str, Any] | None:
-        if path != "/v1/embeddings":
-            return None
-        texts = [request["input"]] if isinstance(request["input"], str) else request["input"]
-        packed = base64.b64encode(struct.pack("<2f", *VECTOR)).decode()
-        vector = packed if request.get("encoding_format") == "base64" else VECTOR
-        data = [{"index": at, "object": "embedding", "embedding": vector} for at, _ in enumerate(texts)]
-        return {
-            "id": "embd-1",
-            "object": "list",
-            "created": 1,
-            "model": "bge",
-            "data": data,
-            "usage": self.usage,
-        }
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +46,8 @@ def gateway(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield site
 
 
-def run(gateway: Counted, command: list[str], folder: Path) -> dict[str, Any]:
-    """Run a program and return its output. It gets the gateway's address, a key and the CA, but no other variables."""
+def run(gateway: Counted, command: list[str], folder: Path, **variables: str) -> dict[str, Any]:
+    """Run a program and return its output. It gets the gateway's address, a key, the CA, and only these variables."""
     ca = str(gateway.authority.path)
     environment = {
         "PATH": os.environ["PATH"],
@@ -91,6 +59,7 @@ def run(gateway: Counted, command: list[str], folder: Path) -> dict[str, Any]:
         # LlamaIndex and LangChain would look for their own files there.
         "NLTK_DATA": str(folder),
         "TIKTOKEN_CACHE_DIR": str(folder),
+        **variables,
     }
     done = subprocess.run(
         command, env=environment, cwd=folder, capture_output=True, text=True, timeout=180, check=False

@@ -27,9 +27,9 @@ def test_a_text_has_one_score_and_a_structured_answer_the_lowest_of_its_fields()
     answer = {"choices": [choice(JSON, SURE)]}
     fields.whole(answer)
     assert answer["choices"][0]["confidence"] == {"score": 0.5, "fields": {"/iban": 0.5, "/age": 0.9048}}
-    assert fields.outcome == {"score": 0.5, "calibration": "sha256:fields"}, (
-        "no name of a field goes on record"
-    )
+    expected = {"score": 0.5, "calibration": "sha256:fields", "kind": "fields", "log_measure": round(HALF, 6)}
+    assert fields.outcome == expected, "no name of a field goes on record"
+    assert text.outcome["kind"] == "text"
 
 
 def test_a_stream_has_the_score_of_the_whole_answer_in_its_last_chunk():

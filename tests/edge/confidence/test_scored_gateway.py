@@ -33,7 +33,7 @@ def configured(site: Site, folder: Path, **confidence: Any) -> dict[str, Any]:
     config = gateway_config(site.folder, site.sidecar.port)
     for route in config["routes"]:
         route.update(model_digest=DIGEST)
-    config["routes"][0]["completions"] = True
+    config["routes"][0]["interfaces"] = ["completions"]
     config["routes"][1]["model_digest"] = "sha256:" + "2" * 64
     files = [str(written(folder, kind, MODEL, kind)) for kind in ("text", "fields")]
     settings = {"domain": "payments", "calibrations": files, **confidence}
@@ -121,6 +121,7 @@ def test_journal_and_record_hold_the_score_and_its_calibration(scored_gateway: A
     assert line["confidence"] == outcome["confidence"]
     assert line["confidence"]["score"] == 0.5
     assert line["confidence"]["calibration"].startswith("sha256:")
+    assert (line["confidence"]["kind"], line["confidence"]["log_measure"]) == ("fields", round(HALF, 6))
     assert "iban" not in json.dumps([line, outcome]), "names of fields may be content"
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from tests.edge.matrix import judging, table
 from tests.edge.matrix.judging import Cell
-from tests.edge.matrix.lanes import CLASSES, MatrixSetup, start_setup
+from tests.edge.matrix.lanes import CLASSES, MatrixSetup
+from tests.edge.matrix.starting import start_setup
 from tests.edge.matrix.ways import WAYS
 from tests.edge.postgres import Postgres
 

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from edge.config import Limits
 from tests.edge.fake_model import MODEL
 from tests.edge.matrix.answers import Answer
-from tests.edge.matrix.lanes import PROFILE, Lane, MatrixSetup
-from tests.edge.matrix.ways import CLOUD, NOBODY, OWN, REDACTED, FailureCase
+from tests.edge.matrix.lanes import (
+    CLOUD,
+    NOBODY,
+    OWN,
+    PROFILE,
+    REDACTED,
+    Lane,
+    MatrixSetup,
+    model_of,
+)
+from tests.edge.matrix.ways import FailureCase
 
 RECORDED = (
     "time",
@@ -60,21 +69,18 @@ def applies(case: FailureCase, lane: Lane) -> bool:
     """Whether the case applies: cloud cases need a class that has a translator, or that must not have one."""
     if case.on_disk and not lane.own_disk:
         return False
+    if case.gateway == "replicated" and case.gateway not in lane.beside:
+        return False
     return not case.beyond or lane.translated or lane.data_class in case.but
 
 
 def tried(case: FailureCase, lane: Lane, setup: MatrixSetup, marker: str) -> Cell:
     """Run the case with this marker and check the result. Clears the places first."""
-    if case.counted:
-        assert lane.counted is not None
-        lane = lane.counted
-    if case.screened:
-        assert lane.screened is not None
-        lane = lane.screened
+    lane = lane if case.gateway == "plain" else lane.beside[case.gateway]
     setup.clear()
-    lane.model.behaviour = "ok"
+    earlier = {record["id"] for record in lane.audited.records() if record["kind"] == "intent"}
     answers = tuple(case.tries(lane, setup, marker))
-    wrong = tuple(_wrong(case, lane, setup, answers, marker))
+    wrong = (*_wrong(case, lane, setup, answers, marker), *_unaccounted(lane, setup, earlier))
     return Cell(case, lane.data_class, answers, wrong, len(setup.cloud.requests))
 
 
@@ -85,8 +91,8 @@ def _wrong(
     if not answers:
         yield "nothing was asked"
     for answer in answers:
-        if answer.says != right:
-            yield f"the answer is {answer.says}, not {right}"
+        if answer.says != (answer.expected or right):
+            yield f"the answer is {answer.says}, not {answer.expected or right}"
         if answer.request_id is not None and not answer.says.endswith(" ok"):
             yield from _unhelpful(answer, lane, marker)
     yield from _astray(reaches, lane, setup, marker)
@@ -111,26 +117,29 @@ def _unhelpful(answer: Answer, lane: Lane, marker: str) -> Iterator[str]:
 
 
 def _astray(reaches: str, lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[str]:
-    own_place = f"{lane.data_class}'s model"
+    own_place = model_of(lane.data_class)
     meant = {NOBODY: set(), OWN: {own_place}, CLOUD: {CLOUD}, REDACTED: set()}[reaches]
     sent = setup.places()
-    reached = {place for place, text in sent.items() if marker in text}
+    reached = {place for place, requests in sent.items() if any(marker in request for request in requests)}
     if reached != meant:
         yield f"the prompt is at {sorted(reached) or NOBODY}, not at {sorted(meant) or NOBODY}"
     if reaches == REDACTED and not sent[own_place]:
         yield f"{own_place} was sent nothing"
-    for place in {CLOUD, own_place} - meant - ({own_place} if reaches == REDACTED else set()):
+    for place in sent.keys() - meant - ({own_place} if reaches == REDACTED else set()):
         if sent[place]:
             yield f"{place} was sent something"
 
 
 def _unrecorded(lane: Lane, answers: Sequence[Answer], marker: str) -> Iterator[str]:
     """Errors in the journal: one whole line for each answered request, without content."""
+    lines = {line["request_id"]: line for line in lane.gateway.lines("request")}
     for answer in answers:
         if answer.request_id is None:
             continue
         try:
-            line = lane.gateway.wait_for_line("request", PATIENCE_S, request_id=answer.request_id)
+            line = lines.get(answer.request_id) or lane.gateway.wait_for_line(
+                "request", PATIENCE_S, request_id=answer.request_id
+            )
         except AssertionError:
             yield f"the request {answer.request_id} has no record"
             continue
@@ -164,3 +173,22 @@ def _unchained(lane: Lane, answers: Sequence[Answer], marker: str) -> Iterator[s
         right = [f"{lane.data_class}, {answer.status} {answer.code}"]
         if (records := outcomes.get(answer.request_id, [])) != right:
             yield f"the audit record says {records}, not {right}"
+
+
+def _unaccounted(lane: Lane, setup: MatrixSetup, earlier: Set[str]) -> Iterator[str]:
+    """Errors in what was sent: each request at a place has its intent, and each request with an intent its outcome.
+
+    `earlier`: ids of requests before the case.
+    """
+    intents: list[str] = []
+    outcomes: set[str] = set()
+    for record in lane.audited.records():
+        if record["kind"] == "intent" and record["id"] not in earlier:
+            intents.append(record["id"])
+        elif record["kind"] == "outcome":
+            outcomes.add(record["id"])
+    sent = sum(map(len, setup.places().values()))
+    if sent > len(intents):
+        yield f"{sent} requests were sent, but {len(intents)} are in the audit record"
+    if open_requests := set(intents) - outcomes:
+        yield f"{len(open_requests)} requests have no outcome in the audit record"

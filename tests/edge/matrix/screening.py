@@ -8,23 +8,21 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edge.redaction import Rules
+from tests.edge.matrix.answers import Answer, ask, chat
+from tests.edge.matrix.lanes import NOBODY, OWN, REDACTED, Lane, MatrixSetup
 from tests.edge.processes import Edge, free_port
 from tests.edge.screening.fake_detector import NONSENSE
 from tests.edge.screening.standing import german_model
-
-if TYPE_CHECKING:
-    from tests.edge.matrix.answers import Answer
-    from tests.edge.matrix.lanes import Lane, MatrixSetup
 
 IBAN, NAME, SECRET = "DE02120300000000202051", "Käthe Groß", "ghp_" + "a1B2" * 9
 LETTER = f"Bitte schreiben Sie noch heute an {NAME} wegen der Zahlung von {IBAN}."
 SAYING = f"Das Token lautet {SECRET} und mehr war es am Ende nicht."
 TOOL = {"type": "function", "function": {"name": "rate", "parameters": {"type": "object"}}}
-NOBODY, OWN, REDACTED = "nobody", "its class's model", "its class's model, redacted"
 
 
 def rules(folder: Path) -> Rules:
@@ -64,8 +62,6 @@ def screening(config: dict[str, Any], detector: str) -> dict[str, Any]:
 
 
 def _ask(lane: Lane, text: str, kind: str = "chat", **fields: Any) -> Answer:
-    from tests.edge.matrix.answers import ask, chat
-
     return ask(lane, chat(lane, text, kind, **fields), kind=kind)
 
 
@@ -95,8 +91,6 @@ def _saying_texts(*texts: str, kind: str = "chat") -> Callable[..., Iterator[Ans
 
 def _without(answer: Answer, *values: str, sent: bytes = b"") -> Answer:
     """The answer, or the leaked text instead."""
-    from dataclasses import replace
-
     leaked = [value for value in values if value in answer.text or value.encode() in sent]
     return replace(answer, says=f"{answer.status} leaked") if leaked else answer
 
@@ -158,8 +152,6 @@ def _tool_call() -> dict[str, Any]:
 
 def _no_model(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
     """A real detector whose model file has the wrong digest."""
-    from tests.edge.matrix.answers import Answer
-
     file = lane.folder / "de_core_news_md-3.8.0-py3-none-any.whl"
     file.write_bytes(b"not what its makers released")
     config = {

@@ -8,14 +8,24 @@ from typing import Any
 
 from tests.edge import asking
 from tests.edge.conftest import gateway_config
-from tests.edge.matrix import limits, screening
-from tests.edge.matrix.answers import Answer, ask, chat
-from tests.edge.matrix.lanes import CLASSES, EMBEDDINGS_PATH, KINDS, Lane, MatrixSetup, keys
+from tests.edge.matrix import batches, fallbacks, limits, replicas, rotation, screening
+from tests.edge.matrix.answers import Answer, ask, asked_otherwise, chat
+from tests.edge.matrix.lanes import (
+    CLASSES,
+    CLOUD,
+    EMBEDDINGS_PATH,
+    KINDS,
+    NOBODY,
+    OWN,
+    GatewayKind,
+    Lane,
+    MatrixSetup,
+    keys,
+)
 from tests.edge.processes import Edge, free_port
 
-NOBODY, OWN, CLOUD = "nobody", "its class's model", "the cloud"
-REDACTED = "its class's model, redacted"
 TOOL = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
+CLOUD_HOST = "bedrock-runtime.eu-central-1.amazonaws.com"
 FALLBACKS = ("fallbacks", "api_base", "base_url", "extra_body")
 Tries = Callable[[Lane, MatrixSetup, str], Iterable[Answer]]
 
@@ -37,12 +47,10 @@ class FailureCase:
     """The case needs an audit record on its own disk, which it fills."""
     beyond: bool = False
     """The case needs a class with a translator, or tests the refusal of one."""
-    counted: bool = False
-    """The case runs at the gateway with PostgreSQL."""
-    screened: bool = False
-    """The case runs at the gateway with a detector and guards."""
+    gateway: GatewayKind = "plain"
+    """The gateway at which the case runs."""
     slow: bool = False
-    """The case waits until the gateway's cache expires. It runs only in `make soak`."""
+    """The case waits for seconds, such as those for which the gateway caches a key. It runs only in `make soak`."""
 
     def expected(self, data_class: str) -> tuple[str, str]:
         return self.but.get(data_class, (self.right, self.reaches))
@@ -60,7 +68,8 @@ def _no_key(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
 def _other_class(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
     for data_class in CLASSES:
         if data_class != lane.data_class:
-            yield from (ask(lane, chat(lane, marker), key=key) for key in keys(data_class).values())
+            for kind in ("chat", "cloud"):
+                yield ask(lane, chat(lane, marker), key=keys(data_class)[f"{data_class}-{kind}"])
 
 
 def _revoked(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
@@ -159,7 +168,13 @@ def _wrong_task(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]
 
 
 def _other_paths(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
-    for path in ("/v1/responses", "/v1/load_lora_adapter", "/v1/chat/completions/", "/openai/v1/files", "/"):
+    for path in (
+        "/v1/moderations",
+        "/v1/load_lora_adapter",
+        "/v1/chat/completions/",
+        "/openai/v1/files",
+        "/",
+    ):
         yield ask(lane, chat(lane, marker), path=path)
 
 
@@ -168,8 +183,17 @@ def _cloud(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
     if lane.translated:
         yield ask(lane, chat(lane, marker, "cloud"), kind="cloud")
         return
-    host = "bedrock-runtime.eu-central-1.amazonaws.com"
-    yield _started(lane, {"url": f"https://{host}", "server_name": host}, "must stay on the site")
+    place = {"url": f"https://{CLOUD_HOST}", "server_name": CLOUD_HOST}
+    yield _started(lane, place, "must stay on the site")
+
+
+def _fallback_in_cloud(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
+    """For a class without a translator: a file with such a fallback, with which the gateway must not start."""
+    if lane.translated:
+        yield from _at("fallback-cloud")(lane, setup, marker)
+        return
+    place = {"url": f"https://{CLOUD_HOST}", "server_name": CLOUD_HOST, "model": "haiku"}
+    yield _started(lane, {"fallback": [place]}, "must stay on the site")
 
 
 def _overflow_in_file(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
@@ -204,6 +228,29 @@ def _cloud_down(kind: str) -> Tries:
     return tries
 
 
+def _otherwise(
+    kind: str = "chat", *, behaviour: str = "ok", key: str | None = "", streams: bool = True, **fields: Any
+) -> Tries:
+    """The same request at every interface beside chat, whole and as a stream."""
+
+    def tries(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
+        for stream in (False, True) if streams else (behaviour != "ok",):
+            for path, body in asked_otherwise(lane, marker, kind, stream=stream, **fields):
+                with lane.behaving(behaviour):
+                    yield ask(lane, body, kind=kind, path=path, key=key)
+
+    return tries
+
+
+def _count(kind: str) -> Tries:
+    def tries(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
+        body = {"model": lane.workload(kind), "messages": [{"role": "user", "content": marker}]}
+        yield ask(lane, body, kind=kind, path="/v1/messages/count_tokens")
+
+    return tries
+
+
+_FOREIGN_TOOLS = [{"type": "web_search_20250305", "name": "web_search"}]
 WAYS = (
     FailureCase("its own key", _key, "200 ok", OWN),
     FailureCase("no key, or an unknown one", _no_key, "401 invalid_api_key"),
@@ -235,6 +282,36 @@ WAYS = (
     ),
     FailureCase("a tool of the caller's own", _fields_sent(tools=[TOOL]), "200 ok", OWN),
     FailureCase("embeddings", _embeddings, "200 ok", OWN),
+    FailureCase("its own key, by other interfaces", _otherwise(), "200 ok", OWN),
+    FailureCase("no key, by other interfaces", _otherwise(key=None), "401 invalid_api_key"),
+    FailureCase(
+        "a stream cut short, by other interfaces",
+        _otherwise(behaviour="cut", streams=False),
+        "200 stream_cut",
+        OWN,
+    ),
+    FailureCase(
+        "a tool that the provider would run, by other interfaces",
+        _otherwise(tools=_FOREIGN_TOOLS),
+        "400 unsupported_parameter",
+    ),
+    FailureCase("its endpoint down, by other interfaces", _otherwise("down"), "503 model_unavailable"),
+    FailureCase(
+        "its endpoint down, with an overflow, by other interfaces",
+        _otherwise("overflow"),
+        "200 ok",
+        CLOUD,
+        but={"restricted": ("503 model_unavailable", NOBODY)},
+        beyond=True,
+    ),
+    FailureCase("a count of tokens", _count("chat"), "200 ok", OWN),
+    FailureCase(
+        "a count of tokens of a model in the cloud",
+        _count("cloud"),
+        "400 no_tokenizer",
+        but={"restricted": ("404 model_not_found", NOBODY)},
+        beyond=True,
+    ),
     FailureCase("the path of another task", _wrong_task, "404 wrong_task"),
     FailureCase(
         "a workload placed in the cloud",
@@ -264,30 +341,121 @@ WAYS = (
         but={"restricted": ("503 model_unavailable", NOBODY)},
         beyond=True,
     ),
-    FailureCase("another class's key, of one database", limits.other_class, "403 wrong_class", counted=True),
-    FailureCase("a revoked key, of a database", limits.revoked, "401 revoked_api_key", counted=True),
+    FailureCase(
+        "another class's key, of one database", limits.other_class, "403 wrong_class", gateway="counted"
+    ),
+    FailureCase("a revoked key, of a database", limits.revoked, "401 revoked_api_key", gateway="counted"),
     FailureCase(
         "a key revoked a moment after its use",
         limits.revoked_after_use,
         "401 revoked_api_key",
-        counted=True,
+        gateway="counted",
         slow=True,
     ),
-    FailureCase("the callers' database down", limits.down, "503 callers_unreadable", counted=True),
+    FailureCase("the callers' database down", limits.down, "503 callers_unreadable", gateway="counted"),
     FailureCase(
         "the callers' database down a moment after the key's use",
         limits.down_after_use,
-        "503 callers_unreadable",
-        counted=True,
+        "503 stops_unreadable",
+        gateway="counted",
         slow=True,
     ),
-    FailureCase("a rate used up", limits.rate, "429 rate_limited", counted=True),
-    FailureCase("a budget used up", limits.budget, "402 budget_exhausted", counted=True),
+    FailureCase("a rate used up", limits.rate, "429 rate_limited", gateway="counted"),
+    FailureCase("a budget used up", limits.budget, "402 budget_exhausted", gateway="counted"),
     FailureCase(
-        "a request that no minute has room for", limits.too_much, "400 request_over_limit", counted=True
+        "a request that no minute has room for", limits.too_much, "400 request_over_limit", gateway="counted"
+    ),
+    FailureCase(
+        "a replica that dies before its answer begins",
+        replicas.dies_before_its_answer,
+        "200 ok",
+        OWN,
+        gateway="replicated",
+    ),
+    FailureCase(
+        "a replica that dies within a whole answer",
+        replicas.dies_within_a_whole_answer,
+        "502 bad_gateway",
+        OWN,
+        gateway="replicated",
+    ),
+    FailureCase(
+        "a replica that dies within a stream",
+        replicas.dies_within_a_stream,
+        "200 stream_cut",
+        OWN,
+        gateway="replicated",
+    ),
+    FailureCase(
+        "a replica that reports false metrics", replicas.false_metrics, "200 ok", OWN, gateway="replicated"
+    ),
+    FailureCase(
+        "a full replica that reports no queue",
+        replicas.full_without_saying,
+        "200 ok",
+        OWN,
+        gateway="replicated",
+    ),
+    FailureCase("a slow replica", replicas.slow, "200 ok", OWN, gateway="replicated"),
+    FailureCase(
+        "replicas slower than the caller's time limit",
+        replicas.slower_than_the_limit,
+        "504 timeout",
+        OWN,
+        gateway="replicated",
+    ),
+    FailureCase("a key replaced under load", rotation.key_replaced, "200 ok", OWN),
+    FailureCase("a key removed under load", rotation.key_removed, rotation.UNKNOWN_KEY),
+    FailureCase(
+        "a key removed during its stream",
+        rotation.key_of_a_stream_removed,
+        "200 invalid_api_key",
+        OWN,
+        slow=True,
+    ),
+    FailureCase(
+        "the issuer's key replaced under load",
+        rotation.issuer_key_replaced,
+        "200 ok",
+        OWN,
+        gateway="counted",
+    ),
+    FailureCase(
+        "the issuer's key withdrawn under load",
+        rotation.issuer_key_withdrawn,
+        rotation.UNKNOWN_TOKEN,
+        gateway="counted",
+    ),
+    FailureCase("its endpoint down, with a fallback within the class", fallbacks.within_class, "200 ok", OWN),
+    FailureCase(
+        "its endpoint down, with a fallback of another class",
+        fallbacks.other_class,
+        "503 model_unavailable",
+    ),
+    FailureCase(
+        "its endpoint down, with a fallback in the cloud",
+        _fallback_in_cloud,
+        "200 ok",
+        CLOUD,
+        but={"restricted": ("does not start", NOBODY)},
+        beyond=True,
+    ),
+    FailureCase("a batch", batches.whole, "200 ok", OWN, gateway="counted"),
+    FailureCase(
+        "a batch whose caller left the group before its lines are sent",
+        batches.group_left,
+        "404 model_not_found",
+        gateway="counted",
+    ),
+    FailureCase(
+        "a batch whose key is revoked before its lines are sent",
+        batches.key_revoked,
+        "401 revoked_api_key",
+        gateway="counted",
+        slow=True,
     ),
     *(
-        FailureCase(name, tries, right, reaches, screened=True, slow=name in screening.SLOW)
+        FailureCase(name, tries, right, reaches, gateway="screened", slow=name in screening.SLOW)
         for name, (tries, right, reaches) in screening.ROWS.items()
     ),
 )

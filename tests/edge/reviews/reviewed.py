@@ -8,7 +8,7 @@ import io
 import json
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 
 from edge import reviewers
 from edge.audit.chain_files import record_files
+from edge.classes import CLASS_DEMANDS, DataClass
 from edge.config.database import DatabaseConfig
 from edge.database import Database
 from tests.edge.audit.audited import WRAPPING_KEY, settings
@@ -172,7 +173,7 @@ class Reviewed:
             for _, path in record_files(folder):
                 lines = [json.loads(line) for line in path.read_bytes().splitlines() if line.endswith(b"}")]
                 records += [
-                    line for line in lines if line["kind"] == kind and answer_id in (None, line["id"])
+                    line for line in lines if line["kind"] == kind and answer_id in (None, line.get("id"))
                 ]
         return sorted(records, key=lambda record: record["time"])
 
@@ -184,9 +185,10 @@ def reviewed(
     name: str,
     workloads: list[dict[str, Any]] | None = None,
     desk: dict[str, Any] | None = None,
-    data_class: str = "restricted",
+    data_class: DataClass = "restricted",
     door: bool = True,
     gateway: dict[str, Any] | None = None,
+    interfaces: Sequence[str] = (),
     **reviews: Any,
 ) -> Iterator[Reviewed]:
     """Start both processes and a sealer, which runs during the context.
@@ -214,7 +216,10 @@ def reviewed(
             "database": access,
             "workloads": known_workloads,
             "routes": [
-                {**counted_site.place(model_digest=DIGEST), "workload": workload["name"]}
+                {
+                    **counted_site.place(model_digest=DIGEST),
+                    **{"workload": workload["name"], "interfaces": list(interfaces)},
+                }
                 for workload in known_workloads
             ],
             "audit": settings(folder, audit_site),
@@ -242,8 +247,8 @@ def reviewed(
         all_of_it = Reviewed(counted_site, audit_site, folder, desk_config, gateway_config)
         ending.callback(lambda: [client.close() for client in all_of_it.clients.values()])
         ending.callback(all_of_it.end)
-        if data_class == "restricted":
-            ending.enter_context(sealing(audit_site))
+        if CLASS_DEMANDS[data_class].unsealed_s_max is not None:
+            ending.enter_context(sealing(audit_site, data_class))
         all_of_it.start_gateway()
         all_of_it.start_desk()
         for edge in (*counted_site.sidecars, all_of_it.gateway, all_of_it.desk):
@@ -254,12 +259,12 @@ def reviewed(
 
 
 @contextmanager
-def sealing(audit_site: AuditSite) -> Iterator[None]:
+def sealing(audit_site: AuditSite, data_class: str = "restricted") -> Iterator[None]:
     """Run a sealer during the context, as beside a gateway."""
     over = threading.Event()
 
     def seal() -> None:
-        sealer = audit_site.sealer()
+        sealer = audit_site.sealer(data_class=data_class)
         while not over.wait(0.2):
             with contextlib.suppress(OSError, shutil.Error):
                 sealer.seal()

@@ -86,6 +86,9 @@ def test_manipulating_the_database_releases_no_answer(
 
 
 def test_erasing_a_subject_erases_its_held_answers(site: Reviewed, people: dict[str, str]):
+    approved_id = site.hold(user="erased@example.org")
+    for name in ("anna", "bert"):
+        assert site.act(people[name], approved_id, "approve").status_code == 200
     answer_id = site.hold(user="erased@example.org")
     site.act(people["anna"], answer_id, "approve")
     claimed = site.claim(people["bert"], answer_id)
@@ -94,8 +97,9 @@ def test_erasing_a_subject_erases_its_held_answers(site: Reviewed, people: dict[
     assert erase(site.folder / "keys", subject) == 1
     refused = site.at_desk(people["bert"], "POST", f"/{answer_id}/claim")
     assert (refused.status_code, code_of(refused)) == (410, "review_erased")
-    site.act(people["bert"], answer_id, "approve", claimed)
-    gone = site.look(answer_id)
+    unread = site.act(people["bert"], answer_id, "approve", claimed)
+    assert (unread.status_code, code_of(unread)) == (410, "review_erased"), "nobody approves what is gone"
+    gone = site.look(approved_id)
     assert (gone.status_code, code_of(gone)) == (410, "review_erased")
 
 

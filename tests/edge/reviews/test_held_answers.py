@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
+from edge.database.held_answers import WAITING_AGES
 from tests.edge.conftest import code_of
 from tests.edge.reviews.reviewed import SAID, SECRET, Reviewed
 
@@ -101,7 +102,8 @@ def test_a_corrected_answer_is_marked_and_needs_approval_by_a_second_person(
     assert site.act(people["anna"], answer_id, "approve", claimed).json()["status"] == "approved"
     released = site.look(answer_id)
     assert released.headers["x-isthmus-review"] == "corrected"
-    assert released.json()["review"] == {"status": "corrected"}
+    assert released.json()["review"]["status"] == "corrected"
+    assert set(released.json()["review"]) == {"status", "appeal_by"}
     assert released.json()["choices"][0]["message"]["content"] == "Paid to Beispiel AG"
 
 
@@ -179,7 +181,6 @@ def test_another_workload_cannot_reach_a_held_answer(site: Reviewed, people: dic
                 f"/v1/reviews/{answer_id}/claim",
                 f"/v1/reviews/{answer_id}/approve",
                 f"/v1/models/{answer_id}",
-                "/v1/reviews",
             ),
             f"/v1/models/..%2freviews%2f{answer_id}",
         )
@@ -188,6 +189,9 @@ def test_another_workload_cannot_reach_a_held_answer(site: Reviewed, people: dic
                 answer = client.request(method, path, headers=headers)
                 assert answer.status_code in (404, 405), (method, path)
                 assert SAID not in answer.text
+    listed = client.get("/v1/reviews", headers=headers)
+    assert listed.status_code == 403, "a person's list, and a key is no person"
+    assert SAID not in listed.text
     assert site.records("review", waiting) == [], "nobody has done anything with it"
     assert [record["act"] for record in site.records("review", approved)].count("give") == 1
     assert site.look(waiting).json()["status"] == "held"
@@ -447,3 +451,28 @@ def test_reviewer_keys_are_printed_once_and_listed_without_their_digests(
     with pytest.raises(SystemExit) as stopped:
         site.command("issue", "--reviewer", "Anna@Bank", "--class", "restricted")
     assert stopped.value.code == 2
+
+
+def test_the_age_of_what_waits_is_that_of_the_oldest_and_what_was_delivered_or_planted_does_not_count(
+    site: Reviewed,
+):
+    def ages() -> dict[str, tuple[float, float]]:
+        rows = site.as_user("reviews", WAITING_AGES, "restricted", "fra1")
+        return {row["workload"]: (row["oldest_s"], row["overdue_s"]) for row in rows}
+
+    def change(answer_id: str, changes: str) -> None:
+        site.sql(f"UPDATE isthmus.held SET {changes} WHERE id = '{answer_id}'")  # noqa: S608 (constants)
+
+    site.sql("DELETE FROM isthmus.held")
+    assert ages() == {}
+    old, delivered, planted, decided = (site.hold() for _ in range(4))
+    site.hold()
+    for answer_id in (old, delivered, planted, decided):
+        change(answer_id, "held_at = held_at - interval '5 hours', first_due = held_at - interval '2 hours'")
+    change(old, "state = 'escalated'")
+    change(delivered, "delivered = true, held_at = held_at - interval '9 hours'")
+    change(planted, "planted = true, held_at = held_at - interval '9 hours'")
+    change(decided, "state = 'expired', held_at = held_at - interval '9 hours'")
+    assert ages() == {"credit": (pytest.approx(5 * 3600, abs=60), pytest.approx(2 * 3600, abs=60))}
+    change(old, "state = 'rejected'")
+    assert ages() == {"credit": (pytest.approx(30, abs=30), 0)}, "an answer in time is not overdue"

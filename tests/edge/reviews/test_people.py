@@ -3,67 +3,29 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from edge.audit.content import Hmacs
+from edge.callers.store import digest_of, id_of
+from tests.edge.audit.audited import SITE_KEY
 from tests.edge.conftest import code_of
-from tests.edge.issuer import AUDIENCE, CHAT, ISSUER, Issuer
+from tests.edge.fake_model import WORDS
 from tests.edge.postgres import Postgres
-from tests.edge.reviews.reviewed import SECRET, Reviewed, reviewed
-
-DIRK: dict[str, Any] = {"sub": "dirk", "email": "dirk@bank.example"}
-
-
-class SignedOn:
-    """A gateway that accepts tokens, and the issuer."""
-
-    def __init__(self, site: Reviewed, issuer: Issuer) -> None:
-        self.site, self.issuer = site, issuer
-
-    def send(
-        self, method: str, path: str, token: str, certificate: str = "app", **more: Any
-    ) -> httpx.Response:
-        headers = {"authorization": f"Bearer {token}"}
-        client = self.site.client(self.site.gateway, certificate)
-        return client.request(method, f"/v1{path}", headers=headers, **more)
-
-    def ask(self, token: str, model: str = "credit", certificate: str = "app", **more: Any) -> httpx.Response:
-        body = {"model": model, "messages": [{"role": "user", "content": SECRET}], **more}
-        return self.send("POST", "/chat/completions", token, certificate, json=body)
+from tests.edge.reviews.reviewed import SECRET
+from tests.edge.reviews.signing_on import DIRK, SignedOn, people_at_a_gateway
 
 
 @pytest.fixture(scope="module")
 def signed_on(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignedOn]:
-    folder, issuer = tmp_path_factory.mktemp("people"), Issuer()
-    file = folder / "jwks.json"
-    file.write_text(issuer.published())
-    tokens = {
-        "issuer": ISSUER,
-        "audiences": [AUDIENCE],
-        "clients": [CHAT],
-        "through": ["app.payments.svc"],
-        "jwks_file": str(file),
-        "workloads": [
-            {"workload": "credit", "groups": ["clerks", "heads"]},
-            {"workload": "claims", "groups": ["heads"]},
-            {"workload": "bound", "groups": ["strangers"]},
-        ],
-    }
-    workloads: list[dict[str, Any]] = [
-        {"name": "credit", "impact": "high", "review": {"domain": "payments", "below_confidence": 0.8}},
-        {"name": "claims", "impact": "low", "review": {"domain": "payments", "below_confidence": 0.8}},
-        {
-            "name": "bound",
-            "impact": "low",
-            "review": {"domain": "x", "below_confidence": 0.8},
-            "clients": ["y.svc"],
-        },
-    ]
-    with reviewed(folder, postgres, "people", workloads, gateway={"tokens": tokens}) as site:
-        yield SignedOn(site, issuer)
+    with people_at_a_gateway(postgres, tmp_path_factory.mktemp("people"), "people") as site:
+        yield site
 
 
 def models(answer: httpx.Response) -> list[str]:
@@ -180,6 +142,53 @@ def test_feedback_comes_from_the_person_who_asked_and_from_nobody_else(signed_on
 
 
 @pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/responses", {"input": SECRET}),
+        ("/messages", {"max_tokens": 9, "messages": [{"role": "user", "content": SECRET}]}),
+    ],
+)
+def test_feedback_finds_an_answer_of_every_interface_by_its_id(
+    signed_on: SignedOn, path: str, fields: dict[str, Any]
+):
+    clara = signed_on.issuer.token(["heads"])
+    answer = signed_on.send("POST", path, clara, json={"model": "claims", **fields})
+    assert answer.status_code == 200, answer.text
+    given = signed_on.send("POST", "/feedback", clara, json={"id": answer.json()["id"], "rating": "up"})
+    assert given.json()["id"] == answer.headers["x-request-id"]
+
+
+def test_an_application_names_its_request_and_feedback_finds_it_by_that_name(signed_on: SignedOn):
+    clara, dirk = signed_on.issuer.token(["heads"]), signed_on.issuer.token(["heads"], **DIRK)
+    for token in (dirk, clara):
+        answer = signed_on.ask(token, "claims", headers={"x-client-request-id": "message-7"})
+    said = {"id": "message-7", "rating": "up"}
+    given = signed_on.send("POST", "/feedback", clara, json=said)
+    assert given.json()["id"] == answer.headers["x-request-id"]
+    unnamed = signed_on.ask(clara, "claims", headers={"x-client-request-id": "no name, a text"})
+    assert unnamed.status_code == 200
+    assert code_of(signed_on.send("POST", "/feedback", clara, json={**said, "id": "message-8"})) == (
+        "request_not_found"
+    )
+
+
+def test_a_person_sees_the_list_of_their_own_held_answers_and_cases(signed_on: SignedOn):
+    site, erna = signed_on.site, signed_on.issuer.token(["heads"], sub="erna", email="erna@bank.example")
+    assert signed_on.send("GET", "/reviews", erna).json() == {"object": "list", "data": []}
+    held = signed_on.ask(erna).json()["id"]
+    case = opened(signed_on, erna).json()["id"]
+    listed = signed_on.send("GET", "/reviews", erna).json()["data"]
+    assert [(entry["id"], entry["object"], entry["status"], entry["workload"]) for entry in listed] == [
+        (case, "case", "open", "claims"),
+        (held, "review", "held", "credit"),
+    ]
+    assert SECRET not in json.dumps(listed)
+    assert signed_on.send("GET", "/reviews", signed_on.issuer.token(["heads"], **DIRK)).json()["data"] == []
+    refused = signed_on.send("GET", "/reviews", site.key("claims"))
+    assert (refused.status_code, code_of(refused)) == (403, "people_only")
+
+
+@pytest.mark.parametrize(
     ("body", "expected"),
     [
         ({"rating": "up"}, "request_not_found"),
@@ -237,6 +246,67 @@ def test_a_reviewer_replies_to_a_case_and_only_its_person_reads_the_reply(signed
     assert "No, the old one." not in site.gateway.output() + site.desk.output()
 
 
+def asked_and_answered(*pairs: tuple[str, str]) -> list[dict[str, str]]:
+    """A conversation of questions and answers."""
+    roles = ("user", "assistant")
+    return [{"role": role, "content": text} for pair in pairs for role, text in zip(roles, pair, strict=True)]
+
+
+def turns_of(signed_on: SignedOn, token: str, answer_id: str, messages: list[dict[str, str]]) -> list[str]:
+    """The marks that a reviewer of the case sees, which are on record."""
+    site = signed_on.site
+    body = {"id": answer_id, "question": "Right?", "messages": messages}
+    case = signed_on.send("POST", "/cases", token, json=body)
+    assert case.status_code == 201, case.text
+    assert "turns" not in case.json(), "the person does not learn what is on record"
+    turns = site.claim(site.reviewer("rosa@bank"), case.json()["id"])["turns"]
+    assert site.records("review", case.json()["id"])[0]["turns"] == turns
+    return turns
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_case_shows_which_turns_match_the_record(signed_on: SignedOn, stream: bool):
+    clara = signed_on.issuer.token(["heads"], sub=f"clara-{stream}")
+    answer = signed_on.ask(clara, "claims", stream=stream)
+    request_id, said = answer.headers["x-request-id"], "".join(WORDS)
+    assert turns_of(signed_on, clara, request_id, asked_and_answered((SECRET, said))) == ["matches"] * 2
+    changed = asked_and_answered(("Who is it?", "Nobody."), (SECRET, "Paid to me."))
+    assert turns_of(signed_on, clara, request_id, changed) == [
+        *("not-on-record", "not-on-record", "matches", "differs")
+    ]
+
+
+def test_a_conversation_is_compared_with_the_persons_own_requests_only(signed_on: SignedOn):
+    dirk, eva = (signed_on.issuer.token(["heads"], sub=name) for name in ("dirk-2", "eva-2"))
+    question = "Who is dismissed?"
+    theirs = [{"role": "user", "content": question}]
+    assert signed_on.ask(dirk, "claims", messages=theirs).status_code == 200
+    own = signed_on.ask(eva, "claims")
+    messages = asked_and_answered((question, "".join(WORDS)), (SECRET, "".join(WORDS)))
+    turns = turns_of(signed_on, eva, own.json()["id"], messages)
+    assert turns[0] == "differs", "the answer is hers too; the question is not, and was never compared"
+    assert turns[1:] == ["matches"] * 3
+
+
+def test_an_answer_that_people_released_is_compared_with_their_words(signed_on: SignedOn):
+    site, fred = signed_on.site, signed_on.issuer.token(["heads"], sub="fred")
+    answer_id = signed_on.ask(fred).json()["id"]
+    (outcome,) = site.records("outcome", answer_id)
+    assert outcome["answer"] == [], "nothing left"
+    site.act(site.reviewer("anna2@bank"), answer_id, "correct", texts=["Paid to nobody."])
+    assert site.act(site.reviewer("bert2@bank"), answer_id, "approve").status_code == 200
+    given = signed_on.send("GET", f"/reviews/{answer_id}", fred)
+    assert given.json()["choices"][0]["message"]["content"] == "Paid to nobody."
+    hmacs = Hmacs(bytes.fromhex(SITE_KEY)).answers(answer_id, ["Paid to nobody."])
+    by_act = {record["act"]: record.get("answer") for record in site.records("review", answer_id)}
+    assert by_act == {"claim": None, "correct": hmacs, "approve": hmacs, "give": hmacs}
+    assert turns_of(signed_on, fred, answer_id, asked_and_answered((SECRET, "Paid to nobody."))) == [
+        *("matches", "matches")
+    ]
+    model_words = asked_and_answered((SECRET, "".join(WORDS)))
+    assert turns_of(signed_on, fred, answer_id, model_words) == ["matches", "differs"]
+
+
 def test_a_reviewer_confirms_an_answer_or_closes_the_case_with_a_reason(signed_on: SignedOn):
     site, clara = signed_on.site, signed_on.issuer.token(["heads"])
     key = site.reviewer("rolf@bank")
@@ -275,3 +345,136 @@ def test_a_case_that_cannot_be_taken_is_refused_with_its_cause(
     signed_on: SignedOn, more: dict[str, Any], expected: str
 ):
     assert code_of(opened(signed_on, signed_on.issuer.token(["heads"]), **more)) == expected
+
+
+class Load:
+    """Threads that ask all the time, each with the newest credential."""
+
+    def __init__(self, people: SignedOn, credential: str, threads: int = 6) -> None:
+        self.people, self.credential = people, credential
+        self.statuses: list[int | str] = []
+        self.ending = threading.Event()
+        self.threads = [threading.Thread(target=self._ask) for _ in range(threads)]
+
+    def __enter__(self) -> Load:
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.ending.set()
+        for thread in self.threads:
+            thread.join()
+
+    def answered(self, more: int = 20) -> None:
+        """Wait for so many more answers."""
+        enough, end = len(self.statuses) + more, time.monotonic() + 60
+        while len(self.statuses) < enough:
+            assert time.monotonic() < end, "nobody is answered"
+            time.sleep(0.02)
+
+    def _ask(self) -> None:
+        while not self.ending.is_set():
+            answer = self.people.ask(self.credential, "claims")
+            self.statuses.append(200 if answer.status_code == 200 else answer.text)
+
+
+def until_accepted(people: SignedOn, credential: str) -> None:
+    """Wait until the gateway knows what is new."""
+    end = time.monotonic() + 30
+    while (answer := people.ask(credential, "claims")).status_code != 200:
+        assert time.monotonic() < end, answer.text
+        time.sleep(0.1)
+
+
+def replace(file: Path, text: str) -> None:
+    """Replace a file at once, as the volumes of Kubernetes do: half a file of keys is refused."""
+    (new := file.with_suffix(".new")).write_text(text)
+    new.replace(file)
+
+
+def test_nobody_is_refused_while_the_issuers_keys_rotate_under_load(signed_on: SignedOn):
+    jwks = Path(signed_on.site.gateway_config["tokens"]["jwks_file"])
+    old = new = signed_on.issuer.token(["heads"])
+    until_accepted(signed_on, old)
+    with Load(signed_on, old) as load:
+        load.answered()
+        for _ in range(2):
+            signed_on.issuer.rotate()
+            replace(
+                jwks, signed_on.issuer.published()
+            )  # the issuer shows its next key before it signs with it
+            new = signed_on.issuer.token(["heads"])
+            until_accepted(signed_on, new)
+            load.credential = new
+            load.answered()
+    assert set(load.statuses) == {200}
+    del signed_on.issuer.keys[:-1]
+    replace(jwks, signed_on.issuer.published())
+    end = time.monotonic() + 30
+    while signed_on.ask(old, "claims").status_code == 200:
+        assert time.monotonic() < end, "a key that the issuer withdrew is still believed"
+        time.sleep(0.1)
+    assert signed_on.ask(new, "claims").status_code == 200
+
+
+def test_nobody_is_refused_while_a_workloads_key_rotates_under_load(signed_on: SignedOn):
+    made = signed_on.site.made
+    scope = ("--workload", "claims", "--class", "restricted")
+    old = made.keys("issue", *scope)
+    until_accepted(signed_on, old)
+    with Load(signed_on, old) as load:
+        load.answered()
+        new = made.keys("rotate", *scope, "--overlap-h", "1")
+        until_accepted(signed_on, new)
+        load.credential = new
+        load.answered()
+    assert set(load.statuses) == {200}
+    made.keys("revoke", id_of(digest_of(old)))
+    end = time.monotonic() + 30
+    while signed_on.ask(old, "claims").status_code == 200:
+        assert time.monotonic() < end, "a revoked key is still believed"
+        time.sleep(0.1)
+    assert signed_on.ask(new, "claims").status_code == 200
+
+
+SOURCES = [
+    {"title": "Terms", "text": "Rent is due.", "url": "https://wiki.bank.example/"},
+    {"title": "L", "text": "x"},
+]
+
+
+def test_reviewers_get_the_sources_of_the_request_and_no_model_does(signed_on: SignedOn):
+    site = signed_on.site
+    answer_id = site.hold(sources=SOURCES)
+    claimed = site.claim(site.reviewer("sofie@bank"), answer_id)
+    assert claimed["sources"] == SOURCES
+    assert "sources" not in claimed["asked"]
+    assert site.made.models[0].received != []
+    assert all(b"Rent is due" not in received for received in site.made.models[0].received)
+    assert "Rent is due" not in site.gateway.output()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"title": "T", "text": "x", "url": "http://wiki.bank.example/"},
+        {"title": "T", "text": "x", "url": "javascript:alert(1)"},
+        {"title": "T", "text": "x", "url": "https://wiki.bank.example/ x"},
+        {"title": "T", "text": "x" * 20_001},
+        {"title": "", "text": "x"},
+        {"title": "T", "text": "\ud800"},
+        {"title": "T"},
+        {"title": "T", "text": "x", "page": 3},
+    ],
+)
+def test_a_source_that_cannot_be_shown_is_refused(signed_on: SignedOn, source: dict[str, Any]):
+    key, body = (
+        signed_on.site.key("claims"),
+        {"model": "claims", "messages": [{"role": "user", "content": "x"}]},
+    )
+    sent = json.dumps({**body, "sources": [source]}).encode()
+    as_json = {"content-type": "application/json"}
+    refused = signed_on.send("POST", "/chat/completions", key, content=sent, headers=as_json)
+    assert refused.status_code == 400
+    assert code_of(refused) in ("invalid_sources", "unknown_field", "malformed_json")

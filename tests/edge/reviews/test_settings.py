@@ -96,7 +96,7 @@ def test_a_public_gateway_without_reviews_is_accepted():
         ({"audit": audit()}, "audit.content"),
         ({"database": {**documented()[1]["database"], "host": "x.amazonaws.com"}}, "must stay on the site"),
         ({"routes": []}, "routes: this key is unknown"),
-        ({"mode": "review"}, "sealer, detector or reviews"),
+        ({"mode": "review"}, "sealer, detector, reviews, chat, notifier or loader"),
     ],
 )
 def test_invalid_review_settings_are_refused_with_their_key(changes: dict[str, Any], says: str):
@@ -117,3 +117,14 @@ def test_every_refusal_of_the_desk_is_documented():
     from edge.reviews.decisions import REFUSALS
 
     assert {code for _, code, _ in REFUSALS.values() if f"`{code}`" not in TEXT} == set()
+
+
+def test_a_webhook_is_for_workloads_whose_answers_are_held():
+    config = gateway(workload={"webhook": "payments-app"})
+    checked = check(config, FILE)
+    assert isinstance(checked, GatewayConfig)
+    assert checked.workloads[0].webhook == "payments-app"
+    del config["reviews"]
+    config["workloads"][0] = {"name": WORKLOAD, "webhook": "payments-app"}
+    with pytest.raises(ConfigError, match="has a webhook, and nothing is held"):
+        check(config, FILE)

@@ -108,6 +108,9 @@ def german_model(folder: Path) -> dict[str, str]:
     }
 
 
+EVERY = ["completions", "responses", "messages", "tokenize"]
+
+
 class Ranking(FakeModel):
     """A fake model server that also ranks, and repeats the documents as vLLM does."""
 
@@ -160,9 +163,9 @@ def gateway_config(folder: Path, detector: str, ports: Mapping[str, int]) -> dic
         "limits": {"connect_timeout_s": 2, "request_timeout_s": 10},
         "routes": [
             {"workload": "own", **own_route},
-            {"workload": "cloud", **cloud},
+            {"workload": "cloud", **cloud, "interfaces": ["responses", "messages"]},
             {"workload": "both", **own_route, "overflow": {k: v for k, v in cloud.items() if k != "site"}},
-            {"workload": "guarded", **own_route, "site": "fra1", "completions": True},
+            {"workload": "guarded", **own_route, "site": "fra1", "interfaces": EVERY},
             {"workload": "ranked", **cloud, "task": "rerank"},
             {"workload": "judged", **own_route},
         ],

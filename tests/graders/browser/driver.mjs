@@ -4,6 +4,7 @@
 //   {"page": 1, "call": "keyboard.press", "args": ["Tab"]}   any method of Playwright's page
 //   {"page": 1, "axe": {…}}                   what axe-core says of the page
 //   {"page": 1, "seen": true}                 what happened on it so far: requests, those that were let through, dialogs, console, errors
+//   {"page": 1, "forget": true}               delete the cookies of its context
 //   {"page": 1, "close": true}
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -41,6 +42,7 @@ async function answer(asked) {
   if (asked.open !== undefined) return open(asked.open, asked.context);
   const { page, context, seen } = pages[asked.page];
   if (asked.close) return context.close();
+  if (asked.forget) return context.clearCookies();
   if (asked.seen) return seen;
   if (asked.axe) {
     // By the debugger, which the page's policy does not bind: nothing is added to the page itself.

@@ -27,7 +27,7 @@ REQUESTS_PER_CPU = 500
 TOKENS_PER_CPU = 6700
 """Tokens a second, each an event of a stream."""
 TARGET_UTILISATION = 0.7
-"""Part of a copy's CPU at the peak; what a HorizontalPodAutoscaler aims at, too."""
+"""Part of a copy's CPU at the peak; what KEDA aims at, too."""
 MIN_COPIES = 2
 
 

@@ -47,7 +47,14 @@ class Allowance(Part):
     tokens_per_month: Count | None = None
     """The most tokens a calendar month, of prompts and answers together. Absent: no limit."""
     usd_per_month: float | None = Field(default=None, gt=0, le=10**9)
-    """By the `cost` that its endpoints state, each of which must have one."""
+    """By the prices of its endpoints (`cost`), each of which must have one."""
+    parallel_requests: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """The most requests at once. Without a database each copy of the gateway counts its own. Absent: no limit."""
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether one of the limits needs a database that counts."""
+        return self.model_copy(update={"parallel_requests": None}) != Allowance()
 
 
 class GatewayTeam(Part):
@@ -81,3 +88,5 @@ class Caller(Part):
     """DNS names or SPIFFE ids of client certificates that speak for it. With any, its keys are taken from them only."""
     allowance: Allowance = Allowance()
     """What it may use. Absent: no limit."""
+    people: Allowance = Allowance()
+    """What each person may use who calls it with an access token. Absent: no limit."""

@@ -20,15 +20,25 @@ class TokenPrice(Part):
     """Price of prompts."""
     completion: Usd = Field(json_schema_extra={"unit": "USD per million tokens"})
     """Price of answers."""
+    cached: Usd | None = Field(default=None, json_schema_extra={"unit": "USD per million tokens"})
+    """Price of the prompts' tokens that the provider's cache had. Absent: not known, so they cost as much as others."""
 
 
 class EndpointCost(Part):
-    """Price of an endpoint's work in accounts: per GPU hour or per token."""
+    """Price of an endpoint's work in accounts: per GPU hour or per token. Stated, it replaces that of the plan."""
 
     usd_per_gpu_hour: Usd | None = None
     """Price of one GPU for an hour."""
     usd_per_million_tokens: TokenPrice | None = None
     """Price of a million tokens."""
+    source: Annotated[str, StringConstraints(min_length=1)] | None = Field(
+        default=None, examples=["AWS price list eu-central-1"]
+    )
+    """Where the price is from. Needed for models that AWS serves."""
+    as_of: Annotated[str, StringConstraints(min_length=1)] | None = Field(
+        default=None, examples=["2026-11-02"]
+    )
+    """The day of the price. Needed for models that AWS serves."""
 
     @model_validator(mode="after")
     def _one_of_two(self) -> EndpointCost:

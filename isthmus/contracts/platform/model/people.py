@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
+from isthmus.contracts.platform.model.aws.account import Email
 from isthmus.contracts.platform.model.callers import ClientNames
 from isthmus.contracts.platform.model.emergency_access import BreakGlass
 from isthmus.contracts.platform.model.records import Address
@@ -59,6 +60,42 @@ class Users(Part):
     """The workloads that they may use."""
 
 
+class Owners(Part):
+    """The groups whose people own workloads: they see what these have used of their limits."""
+
+    name: DnsLabel
+    """By which overrides merge."""
+    groups: list[GroupName] = Field(min_length=1)
+    """Groups as the sign-on's tokens name them. They are users of the workloads too."""
+    workloads: list[DnsLabel] = Field(min_length=1)
+    """The workloads that they own."""
+
+
+class HelpContact(Part):
+    """Whom people ask, on their start page."""
+
+    name: DnsLabel
+    """By which overrides merge."""
+    title: str = Field(min_length=1, max_length=100)
+    """As people read it."""
+    workloads: list[DnsLabel] = []
+    """The workloads that it helps with. Absent: all."""
+    mail: Email | None = Field(default=None, examples=["help@bank.example"])
+    """Mail address."""
+    phone: Annotated[str, StringConstraints(pattern=r"^\+?[0-9][0-9 ()/-]{1,39}$")] | None = Field(
+        default=None, examples=["+49 69 4711"]
+    )
+    """Phone number."""
+    page: HttpsUrl | None = Field(default=None, examples=["https://wiki.bank.example/assistants"])
+    """Page with help."""
+
+    @model_validator(mode="after")
+    def _reachable(self) -> HelpContact:
+        if not (self.mail or self.phone or self.page):
+            raise FieldError(f"help {self.name} cannot be reached", fix="Add mail, phone or page")
+        return self
+
+
 class IssuerKeys(Part):
     """Where gateways read the public keys of the sign-on."""
 
@@ -88,14 +125,22 @@ class SignOn(Part):
 
     issuer: HttpsUrl = Field(examples=["https://sso.bank.example/realms/bank"])
     """Claim `iss` of its tokens, exactly."""
+    address: Address | None = None
+    """IP address at which the issuer is reached. Chats and desks need it: people sign on there."""
+    ca: KubeName | None = None
+    """ConfigMap with `ca.crt` in the namespaces of chats' and desks' sign-on: who signed the issuer's certificate.
+    Absent: a public authority."""
     audience: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")] = "isthmus"
     """Claim `aud` that tokens for the gateways have."""
     clients: list[Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")]] = []
     """Applications whose tokens are accepted (claim `azp`, `client_id` or `appid`). Absent: all of the issuer."""
+    scope: Annotated[str, StringConstraints(pattern=r"^openid( [!-~]+)*$", max_length=500)] = "openid email"
+    """Scopes with which people sign on to chats and desks. With Entra ID: `openid offline_access api://ISTHMUS/.default`."""
     through: ClientNames = []
     """DNS names or SPIFFE ids of the certificates that may present tokens above class public, such as a proxy's."""
-    keys: IssuerKeys
-    """Where its public keys are."""
+    keys: IssuerKeys | None = None
+    """Where gateways in clusters, which need it, read its public keys. Those on Fargate have them in a secret
+    (`fargate.sign_on_secret`)."""
     groups_claim: ClaimName = "groups"
     """Claim with a person's groups."""
     subject_claim: ClaimName = "sub"
@@ -112,9 +157,13 @@ class People(Part):
     members: list[Members] = []
     """Which groups have which role."""
     sign_on: SignOn | None = None
-    """The organisation's sign-on for `users`."""
+    """The organisation's sign-on for `users` and for the reviewers of desks."""
     users: list[Users] = []
     """Which groups may use which workloads, by the access tokens of `sign_on`."""
+    owners: list[Owners] = []
+    """Which groups own which workloads."""
+    help: list[HelpContact] = []
+    """Whom people ask, on the start page of chats."""
     saml_provider: SamlArn | None = None
     """AWS without Identity Center: the account's SAML provider, whose assertions name the role."""
     break_glass: BreakGlass | None = None
@@ -122,13 +171,14 @@ class People(Part):
 
     @model_validator(mode="after")
     def _apart(self) -> People:
-        if (self.sign_on is None) != (not self.users):
-            raise FieldError(
-                "users and sign_on go together", "users", fix="Add the other one, or remove both"
-            )
-        if not self.members and not self.users:
+        if self.users and self.sign_on is None:
+            raise FieldError("users need a sign_on", "users", fix="Add `sign_on`, or remove `users`")
+        if not self.members and not self.users and self.sign_on is None:
             raise FieldError("people names nobody", fix="Add `members` or `users`, or remove `people`")
         unique(self.users, "name", "users")
+        unique(self.owners, "name", "owners")
+        unique(self.help, "name", "help")
+        self._check_owners()
         unique(self.members, "name", "members")
         roles: dict[str, set[str]] = {}
         for index, member in enumerate(self.members):
@@ -159,3 +209,18 @@ class People(Part):
                     refused=True,
                 )
         return self
+
+    def _check_owners(self) -> None:
+        """An owner's token must be accepted for the workload. Raises FieldError."""
+        for index, owners in enumerate(self.owners):
+            for workload in owners.workloads:
+                users = {
+                    group for entry in self.users if workload in entry.workloads for group in entry.groups
+                }
+                for number, group in enumerate(owners.groups):
+                    if group not in users:
+                        raise FieldError(
+                            f"group `{group}` owns {workload} but may not use it",
+                            *("owners", index, "groups", number),
+                            fix=f"Add the group to an entry of `users` with the workload {workload}",
+                        )

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from edge.classes import Redacted
+from edge.interface_names import Interface
+from isthmus.contracts.platform.model.access import GatewayAccess
 from isthmus.contracts.platform.model.aws.account import (
     Anomalies,
     Budget,
@@ -31,10 +33,15 @@ from isthmus.contracts.platform.model.aws.eks import Cluster
 from isthmus.contracts.platform.model.aws.fargate import Fargate, SecretArn
 from isthmus.contracts.platform.model.aws.sagemaker import EcrImage, SageMaker
 from isthmus.contracts.platform.model.callers import GatewayDatabase, GatewayTeam
+from isthmus.contracts.platform.model.chat import GatewayChat
 from isthmus.contracts.platform.model.costs_and_traces import EndpointCost, Traces
+from isthmus.contracts.platform.model.desk import ReviewDesk
 from isthmus.contracts.platform.model.dns import ClusterDns
+from isthmus.contracts.platform.model.emergency_access import PublicKey
 from isthmus.contracts.platform.model.engine_settings import EngineSetting, VllmFlag
+from isthmus.contracts.platform.model.evaluator import GatewayEvaluator
 from isthmus.contracts.platform.model.lifecycle import Life, OfTheOrganisation
+from isthmus.contracts.platform.model.notifier import ReviewNotifier
 from isthmus.contracts.platform.model.pools import LabelKey, MigProfile, Pool
 from isthmus.contracts.platform.model.records import Address, GatewayAudit
 from isthmus.contracts.platform.model.reviews import GatewayReviews, Reviewed
@@ -46,6 +53,7 @@ from isthmus.contracts.platform.model.serving import (
     CompileCache,
     Picker,
     PrefixCache,
+    ReleaseFreeze,
     Router,
     Scaling,
     Speculative,
@@ -53,6 +61,8 @@ from isthmus.contracts.platform.model.serving import (
     Weights,
 )
 from isthmus.contracts.platform.model.sites import Issuer, Monitoring, Operators, PodPriorities
+from isthmus.contracts.platform.model.teams import Team
+from isthmus.contracts.platform.model.usage import GatewayUsage
 from isthmus.contracts.reference import model_profiles
 from isthmus.contracts.reference.handling import Exception_
 from isthmus.contracts.vocabulary import (
@@ -145,6 +155,9 @@ class Endpoint(Part):
     """Longest prompt and answer together, tokens."""
     max_num_seqs: Annotated[int | None, Field(ge=1), VllmFlag()] = None
     """Most requests in one batch."""
+    concurrency: int | None = Field(default=None, ge=1, json_schema_extra={"unit": "requests per replica"})
+    """Requests that a replica serves at once within its goals; further ones wait in the gateway. Absent: ten elevenths
+    of `max_num_seqs`, because plans leave so much room; without that either, nobody waits there."""
     gpu_memory_utilization: Annotated[
         float | None, Field(gt=0, le=1, json_schema_extra={"unit": "share from 0 to 1"}), VllmFlag()
     ] = None
@@ -199,7 +212,7 @@ class Endpoint(Part):
     priority: DnsLabel | None = None
     """One of the pool's `sharing.priorities`; absent: its class's."""
     cost: EndpointCost | None = None
-    """What its gateway's accounts charge for its work; absent: nothing."""
+    """What its gateway's accounts charge for its work. Absent: the price of the plan, if the plan has one."""
     # On Bedrock
     region: str | None = None
     """AWS region in which the model is called. Absent: the site's."""
@@ -244,6 +257,21 @@ class Endpoint(Part):
         return value
 
 
+class Slo(Part):
+    """Goals of a workload. 95 % of its requests keep the times, which are boundaries of the gateway's histograms."""
+
+    ttft_p95_ms: float | None = Field(default=None, gt=0, json_schema_extra={"unit": "ms"})
+    """Time to the first token."""
+    tpot_p95_ms: float | None = Field(default=None, gt=0, json_schema_extra={"unit": "ms"})
+    """Time for each further token."""
+    answer_p95_ms: float | None = Field(default=None, gt=0, json_schema_extra={"unit": "ms"})
+    """Time to the last token."""
+    availability: float | None = Field(
+        default=None, gt=0, lt=1, json_schema_extra={"unit": "share from 0 to 1"}, examples=[0.995]
+    )
+    """Share of its requests that succeed."""
+
+
 class Workload(Reviewed):
     """What a gateway serves to one group of callers: its name, and the endpoints for its requests."""
 
@@ -255,14 +283,25 @@ class Workload(Reviewed):
     """Further model servers of its gateway's site that are as good: a request goes where the least wait."""
     overflow: list[DnsLabel] = []
     """Endpoint in AWS that takes the chats which its own cannot take: one, and never for restricted work."""
+    fallback: list[DnsLabel] = Field(default=[], max_length=4)
+    """Endpoints with other models that answer chats when its own cannot, in order: at its gateway's site, or on
+    Bedrock or SageMaker where the class may use them."""
     overflow_when_waiting: int = Field(default=4, ge=1, json_schema_extra={"unit": "requests"})
     """Also when so many requests wait at its own endpoint, by the model server's own word."""
     residency: list[str] = []
     """Jurisdictions in which its data may be. Empty: anywhere."""
     adapter: DnsLabel | None = None
     """Adapter of the endpoint that serves this workload; absent: the base model."""
-    canary: Canary | None = None
+    canary: Canary | None = Field(default=None, examples=[{"endpoint": "qwen3-32b-fra1", "percent": 5}])
     """Another endpoint that takes a share of its requests."""
+    interfaces: list[Interface] = []
+    """How applications may ask it, beside chat. Only the requirements add one."""
+    slo: Slo | None = None
+    """Its goals, from the requirements. Absent: none is stated."""
+    mode: Literal["interactive", "batch"] = "interactive"
+    """`batch`: where an endpoint is at its limit, its requests wait for those of interactive workloads."""
+    weight: int = Field(default=1, ge=1, le=1000, json_schema_extra={"unit": "shares"})
+    """Its share of an endpoint at its limit, compared with the other workloads there."""
     team: DnsLabel | None = None
     """Whose it is: what it takes is accounted so, and where the prefix cache is salted its team's workloads share it.
     Absent: it shares with none."""
@@ -273,10 +312,15 @@ class Workload(Reviewed):
         return (self.endpoint, *self.also, *([self.canary.endpoint] if self.canary else []))
 
     @property
+    def endpoint_and_substitutes(self) -> tuple[str, ...]:
+        """Its primary endpoint, and those with other models that take over from it."""
+        return (self.endpoint, *self.overflow, *self.fallback)
+
+    @property
     def reaches(self) -> tuple[str, ...]:
         """Every endpoint that may get its requests."""
         canary = [self.canary.endpoint] if self.canary else []
-        return (self.endpoint, *self.also, *self.overflow, *canary)
+        return (self.endpoint, *self.also, *self.overflow, *canary, *self.fallback)
 
 
 class Destination(Part):
@@ -315,13 +359,19 @@ class Gateway(Part):
     replicas: int = Field(default=2, ge=1)
     """Copies; the blueprint plans them by the load (`isthmus.contracts.platform.lookups.gateway_size`)."""
     max_replicas: int | None = Field(default=None, ge=2)
-    """In a cluster: an autoscaler adds copies by their CPU, from `replicas` to so many. Absent: none does."""
+    """Copies are added by their CPU, from `replicas` to so many: by KEDA, on Fargate by AWS. Absent: none is added."""
+    metrics_authentication: KubeName | None = None
+    """TriggerAuthentication in the class's namespace with which KEDA reads `monitoring.prometheus_url`."""
     cpu: Quantity = "1"
     """Of each copy, request and limit."""
     memory: Quantity = "1Gi"
     """Memory of each copy."""
     workloads: list[Workload]
     """The workloads that it serves."""
+    releasers: list[PublicKey] = []
+    """Public keys of the people who may move releases of canaries with `steps` at this gateway."""
+    release_freezes: list[ReleaseFreeze] = []
+    """Times in which no release moves on here, for example the end of a year. An abort is always possible."""
     identity: DnsLabel | None = None
     """The AWS identity of the translator behind it; never with a class that may not use AWS."""
     destinations: list[Destination] = []
@@ -333,11 +383,12 @@ class Gateway(Part):
     the public authorities (where TLS is opened on the way). For the public and internal classes."""
     callers_secret: KubeName | SecretArn
     """Secret with `callers.yaml`: SHA-256 of each key and the workload it names; with `database`, with `password`,
-    `ca.crt` and `salt` (64 hexadecimal digits). On Fargate the ARN of a secret whose text is that file."""
+    `ca.crt` and `salt` (64 hexadecimal digits), and `transit` (as many) where a workload has the interface `batches` or
+    `idempotency`. On Fargate the ARN of a secret whose text is that file."""
     database: GatewayDatabase | None = None
     """Where keys are looked up and use is counted, in place of `callers.yaml`."""
     teams: list[GatewayTeam] = []
-    """What each team's workloads may use together."""
+    """What each team's workloads may use together, beside the team's budget."""
     audit: GatewayAudit | None = None
     """Its records: where it writes them and who seals them. Every gateway in an on-prem cluster has them."""
     traces: Traces | None = None
@@ -348,6 +399,14 @@ class Gateway(Part):
     """The detector beside its copies, and what guards look for; absent: nothing is looked through."""
     reviews: GatewayReviews | None = None
     """Where people look at its answers before they are given out; absent: none is held, and no workload may ask."""
+    access: GatewayAccess | None = None
+    """Who outside the cluster may call it; absent: nobody."""
+    usage: GatewayUsage | None = None
+    """The ledger of what its workloads use, and whether people are named in it; absent: no ledger is kept."""
+    evaluator: GatewayEvaluator | None = None
+    """The jobs that evaluate models of its workloads; absent: `isthmus evaluate` runs on a machine of yours."""
+    chat: GatewayChat | None = None
+    """The chat of people who may use its workloads; absent: there is none."""
     certificate_secret: KubeName | SecretArn | None = None
     """A TLS Secret in place of a cert-manager Certificate. On Fargate the ARN of a secret that is JSON with
     `certificate`, `key` and `ca`, each PEM."""
@@ -355,6 +414,16 @@ class Gateway(Part):
     """`runs_on: fargate`: how, and who may call."""
     router: Router | None = None
     """Between it and its model servers; absent: it reaches each by its Service, and splits by itself."""
+
+    @property
+    def desk(self) -> ReviewDesk | None:
+        """The pages on which people decide on its held answers."""
+        return self.reviews.desk if self.reviews is not None else None
+
+    @property
+    def notifier(self) -> ReviewNotifier | None:
+        """Who tells people that held answers wait."""
+        return self.reviews.notifier if self.reviews is not None else None
 
 
 class Identity(Part):
@@ -436,6 +505,15 @@ class Images(Part):
     `cluster_dns` filters, and a gateway that is not restricted runs in its cluster."""
     credential_helper: ImageReference | None = None
     """AWS's `aws_signing_helper`, beside each translator with an identity."""
+    chat: ImageReference | None = None
+    """Open WebUI, of the version whose switches we set (`components/chat/switches.yaml`). Needed where a gateway has a
+    chat."""
+    sign_on: ImageReference | None = None
+    """oauth2-proxy, at which people sign on to chats and review desks."""
+    notifier: ImageReference | None = None
+    """Needed where a gateway's reviews have a notifier: the edge with Apprise beside it."""
+    evaluator: ImageReference | None = None
+    """Needed where a gateway has an evaluator: Isthmus with Inspect AI beside it."""
     sagemaker: EcrImage | None = None
     """What serves models on SageMaker: vLLM with SageMaker's entry point, in Amazon ECR of the endpoints' region."""
     registries: list[str] = Field(min_length=1)
@@ -486,8 +564,10 @@ class Platform(Life):
     """Bedrock's logs of calls."""
     trails: list[Trail] = []
     """CloudTrail trails."""
+    teams: list[Team] = []
+    """Teams with a budget, which acts at their gateways and in AWS."""
     budgets: list[Budget] = []
-    """Monthly budgets with alerts."""
+    """Monthly budgets in AWS with alerts, beside those of teams."""
     anomalies: Anomalies = Anomalies(mode="off")
     """Alerts about unusual spend."""
     cost_tags: Mode = "manage"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
 from edge.classes import CLASS_DEMANDS
+from edge.config.cases import CaseSettings
+from edge.review_domains import ReviewDomain
 from isthmus.contracts.platform.model.callers import Caller
+from isthmus.contracts.platform.model.desk import ReviewDesk
+from isthmus.contracts.platform.model.notifier import ReviewNotifier
+from isthmus.contracts.platform.model.stack_files import FilePath, check_stack_file
 from isthmus.contracts.requirements.workloads import Review
 from isthmus.contracts.vocabulary import Cidr, DnsLabel, Impact, KubeName, Part, Sensitivity, Sha256
-from isthmus.core.errors import FieldError
 
 SCORED_CLASSES: tuple[Sensitivity, ...] = tuple(
     class_ for class_, demands in CLASS_DEMANDS.items() if demands.review_low_confidence
@@ -26,7 +29,7 @@ class Calibration(Part):
 
     name: DnsLabel
     """Name of the calibration."""
-    file: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$")]
+    file: FilePath
     """Where it is, from the folder of the stack's files on."""
     digest: Sha256
     """Of the file; records name it with each score."""
@@ -35,19 +38,7 @@ class Calibration(Part):
 
     @model_validator(mode="after")
     def _is_that_file(self) -> Calibration:
-        if ".." in self.file.split("/"):
-            raise FieldError(
-                f"`{self.file}` is outside the stack's folder", "file", fix="Move the file into that folder"
-            )
-        if self.text is not None:
-            digest = f"sha256:{hashlib.sha256(self.text.encode()).hexdigest()}"
-            if digest != self.digest:
-                fix = f"Review what changed in the file; if it is intended, set digest: {digest}"
-                raise FieldError(
-                    f"the digest of `{self.file}` is not the stated one: the file has changed",
-                    "digest",
-                    fix=fix,
-                )
+        check_stack_file(self.file, self.digest, self.text)
         return self
 
 
@@ -126,3 +117,11 @@ class GatewayReviews(Part):
     """For how many seconds an answer is one reviewer's to decide, once taken."""
     certificate_secret: KubeName | None = None
     """A TLS Secret in its namespace in place of a cert-manager Certificate."""
+    domains: Annotated[list[ReviewDomain], Field(max_length=50)] = []
+    """Domains whose deadlines count in working time. In others, `decide_h` and `escalated_h` apply."""
+    cases: CaseSettings | None = None
+    """Legal basis of people's cases, what people read before they send one, and appeals. Absent: no basis is stated."""
+    desk: ReviewDesk | None = None
+    """The pages for reviewers who sign on. Absent: there is the API alone."""
+    notifier: ReviewNotifier | None = None
+    """Whom it tells of reminders, escalations and expiries. Absent: nobody is told."""

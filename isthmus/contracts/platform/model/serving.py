@@ -5,12 +5,14 @@ The rules are in `isthmus.contracts.platform.rules.serving`.
 
 from __future__ import annotations
 
+import datetime
+import itertools
 import re
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
-from isthmus.contracts.vocabulary import DnsLabel, KubeName, Part, Sha256
+from isthmus.contracts.vocabulary import DnsLabel, KubeName, Part, ResultFile, Sha256
 from isthmus.core.errors import FieldError
 
 if TYPE_CHECKING:
@@ -179,13 +181,123 @@ class Speculative(Part):
     """The draft model's or the head's path below the weights' mount; `ngram` and `mtp` need none."""
 
 
+class CandidateEvaluation(Part):
+    """The result of `isthmus evaluate` that lets a candidate answer people."""
+
+    file: ResultFile = Field(examples=["kyc-extraction/results/2026-12-01T093000-confidential-llama-v2.json"])
+    """The result, below the folder `evaluations` of the project. Its signature is beside it."""
+    sha256: Sha256
+    """Digest of the result."""
+
+
+class ReleaseFreeze(Part):
+    """A time in which no release of a gateway moves on."""
+
+    begin: datetime.datetime
+    """Its first moment, with its time zone."""
+    end: datetime.datetime
+    """The first moment after it."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> ReleaseFreeze:
+        for key, time in (("begin", self.begin), ("end", self.end)):
+            if time.tzinfo is None:
+                raise FieldError(
+                    f"{key} {time.isoformat()} has no time zone",
+                    key,
+                    fix=f"Write {time.isoformat()}+01:00, or Z",
+                )
+        if self.end <= self.begin:
+            raise FieldError("it ends before it begins", "end", fix="Write a later `end`")
+        return self
+
+
+class AnswerJudge(Part):
+    """A model that scores a sample of a release's answers by a rubric, after they have left."""
+
+    workload: DnsLabel
+    """Its workload: a chat of the same gateway, so of the same class and site, with another model than it judges."""
+    rubric: str = Field(
+        min_length=1, max_length=8000, examples=["A right answer names the policy and is polite."]
+    )
+    """What a right answer has, as in a task of an evaluation. Its digest is on record with each answer."""
+    percent: float = Field(default=10, gt=0, le=100)
+    """Of the candidate's answers, and of its shadow's. Of the version in use at most four times as many are judged."""
+    per_day: int = Field(default=1000, ge=1, le=10_000_000, json_schema_extra={"unit": "answers a day"})
+    """Answers of all versions together that are judged on a day (UTC): what the judge costs at most."""
+
+
 class Canary(Part):
     """A share of a workload's requests goes to another endpoint: a new version, before it takes all."""
 
     endpoint: DnsLabel
     """The endpoint that takes the share."""
-    percent: float = Field(ge=0.1, le=99)
-    """Of the workload's requests, in steps of 0.001."""
+    percent: float = Field(default=0, ge=0, le=99)
+    """Of the workload's people and conversations, in steps of 0.001. 0: only evaluations reach it."""
+    release: DnsLabel | None = Field(default=None, examples=["2026-12-chat-v2"])
+    """Name of this attempt, which chooses the people. A canary that a gateway stopped comes back under another name
+    only. Absent: the endpoint and its model."""
+    steps: list[Annotated[float, Field(gt=0, le=100, json_schema_extra={"unit": "per cent"})]] = Field(
+        default=[], max_length=100, examples=[[1, 5, 25, 50, 100]]
+    )
+    """Shares, ascending, to which people may move the release with `isthmus release`; `percent` is then 0. Absent: the
+    share is `percent`, and each change of it needs `isthmus up`."""
+    shadow_percent: float = Field(default=0, ge=0, le=100)
+    """Of the people and conversations whose answered requests also go to the candidate, which answers nobody. Needs
+    `release`, and a gateway with `database`."""
+    shadow_by_token: bool = False
+    """Whether a candidate that is billed by the token may get such copies. Each of them costs as a request does."""
+    judge: AnswerJudge | None = None
+    """Who judges answers of the traffic. Needs `release`, and a gateway with `database`. Absent: nobody."""
+    evaluation: CandidateEvaluation | None = None
+    """Its official result. Needed as soon as it gets requests of people, or copies of them, except in a sandbox."""
+
+    @model_validator(mode="after")
+    def _in_steps(self) -> Canary:
+        for before, after in itertools.pairwise(self.steps):
+            if after <= before:
+                raise FieldError(
+                    f"step {after:g} comes after {before:g}, but steps ascend",
+                    "steps",
+                    fix=f"Write {', '.join(f'{step:g}' for step in sorted(set(self.steps)))}",
+                )
+        if self.steps and self.percent:
+            message = f"percent is {self.percent:g}, but a release with steps begins at 0"
+            raise FieldError(message, "percent", fix="Remove `percent`: the first move sets the first step")
+        if self.steps and self.release is None:
+            message = "steps need a `release`, the name under which people move it"
+            raise FieldError(message, "steps", fix="Add `release`, for example 2026-12-chat-v2")
+        return self
+
+    @model_validator(mode="after")
+    def _shadowed_under_a_name(self) -> Canary:
+        if self.shadow_percent and self.release is None:
+            raise FieldError(
+                "shadow_percent needs release, under which the outcomes are counted",
+                "release",
+                fix="Add `release: NAME`, a new name for each attempt",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _judged_under_a_name(self) -> Canary:
+        if self.judge is not None and self.release is None:
+            raise FieldError(
+                "judge needs release, under which the scores are counted",
+                "release",
+                fix="Add `release: NAME`, a new name for each attempt",
+            )
+        return self
+
+    @property
+    def share(self) -> str:
+        """Its share of the requests, as people write it: `5 %`, or `up to 100 %` with steps."""
+        return f"up to {self.steps[-1]:g} %" if self.steps else f"{self.percent:g} %"
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether it may get requests of people, or copies of them."""
+        return self.percent > 0 or bool(self.steps) or self.shadow_percent > 0
 
 
 class Picker(Part):

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
+from isthmus.contracts.platform.model.people import HttpsUrl
 from isthmus.contracts.platform.model.pools import GpuOperatorRelease, LabelKey
 from isthmus.contracts.vocabulary import DnsLabel, KubeName, Mode, Part
 from isthmus.core.errors import FieldError
@@ -20,10 +21,34 @@ class Monitoring(Part):
     """The only namespace that may scrape models and gateways; needed where there is a cluster."""
     pod_monitors: bool = True
     """Whether a PodMonitor is made for each model server and gateway."""
+    rules: bool = True
+    """Whether each class gets a PrometheusRule with recording rules and alerts. Only where `pod_monitors` is true."""
+    dashboards: bool = True
+    """Whether each site with a cluster gets dashboards for Grafana. Only where there are `rules`."""
+    model_probes: bool = True
+    """Whether gateways in a cluster ask each of their models a question of one token once a minute. An alert fires if a
+    model does not answer."""
+    model_probes_by_token: bool = False
+    """Whether models that are billed by the token are asked too. Each copy of the gateway then pays for 43,200 short
+    requests a month to each such model."""
+    runbooks_url: HttpsUrl | None = None
+    """Address at which your people read `docs/runbooks.md`. Alerts and dashboards refer to its sections. Absent: alerts
+    name the file, and dashboards have no such links."""
     labels: dict[LabelKey, LabelValue] = {}
-    """Labels of every PodMonitor, by which your Prometheus selects them, e.g. `{release: kube-prometheus-stack}`."""
+    """Labels of every PodMonitor and PrometheusRule, by which your Prometheus selects them, e.g.
+    `{release: kube-prometheus-stack}`."""
     prometheus_url: str | None = None
     """URL of your Prometheus, by which autoscaling reads the load."""
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether classes get rules: without PodMonitors they would have no data."""
+        return self.pod_monitors and self.rules
+
+    @property
+    def has_dashboards(self) -> bool:
+        """Whether sites get dashboards: without rules they would miss the plan's figures."""
+        return self.has_rules and self.dashboards
 
 
 class Operators(Part):

@@ -36,7 +36,7 @@ def classes_stay_apart(platform: Platform) -> None:
         for number, workload in enumerate(gateway.workloads):
             path = ("gateways", index, "workloads", number)
             targets = [(workload.endpoint, (*path, "endpoint"))]
-            for key in ("also", "overflow"):
+            for key in ("also", "overflow", "fallback"):
                 targets += [(name, (*path, key, place)) for place, name in enumerate(getattr(workload, key))]
             targets += [
                 (canary.endpoint, (*path, "canary", "endpoint")) for canary in [workload.canary] if canary

@@ -15,17 +15,24 @@ from isthmus.contracts.platform.lookups import mig as platform_mig
 from isthmus.contracts.platform.lookups import slicing as platform_slicing
 from isthmus.contracts.platform.lookups.names import check_name
 from isthmus.contracts.platform.lookups.serving import claim_of
+from isthmus.contracts.platform.rules import access as access_rules
 from isthmus.contracts.platform.rules import boundaries as boundary_rules
+from isthmus.contracts.platform.rules import chat as chat_rules
+from isthmus.contracts.platform.rules import desk as desk_rules
 from isthmus.contracts.platform.rules import engine_flags as engine_flag_rules
+from isthmus.contracts.platform.rules import evaluator as evaluator_rules
 from isthmus.contracts.platform.rules import gateway as gateway_rules
 from isthmus.contracts.platform.rules import gpu_sharing
 from isthmus.contracts.platform.rules import names as name_rules
+from isthmus.contracts.platform.rules import notifier as notifier_rules
 from isthmus.contracts.platform.rules import pools as pool_rules
 from isthmus.contracts.platform.rules import records as rules_records
 from isthmus.contracts.platform.rules import reviews as review_rules
 from isthmus.contracts.platform.rules import screening as screening_rules
 from isthmus.contracts.platform.rules import serving as serving_rules
 from isthmus.contracts.platform.rules import sign_on as sign_on_rules
+from isthmus.contracts.platform.rules import teams as team_rules
+from isthmus.contracts.platform.rules import usage as usage_rules
 from isthmus.contracts.platform.rules.aws import account as aws_account_rules
 from isthmus.contracts.platform.rules.aws import eks as eks_rules
 from isthmus.contracts.platform.rules.aws import fargate as fargate_rules
@@ -104,7 +111,7 @@ def names_exist(platform: Platform) -> None:
         for number, workload in enumerate(gateway.workloads):
             path = ("gateways", index, "workloads", number)
             check_name(workload.endpoint, endpoints, "endpoint", *path, "endpoint")
-            for key in ("also", "overflow"):
+            for key in ("also", "overflow", "fallback"):
                 for place, name in enumerate(getattr(workload, key)):
                     check_name(name, endpoints, "endpoint", *path, key, place)
             if workload.canary is not None:
@@ -425,6 +432,7 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     sites_are_complete,
     *name_rules.CHECKS,
     *boundary_rules.CHECKS,
+    *access_rules.CHECKS,
     *engine_flag_rules.CHECKS,
     *eks_rules.EARLY_CHECKS,
     *fargate_rules.CHECKS,
@@ -445,7 +453,13 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     audit_stores_are_complete,
     *rules_records.CHECKS,
     *review_rules.CHECKS,
+    *desk_rules.CHECKS,
+    *evaluator_rules.CHECKS,
+    *notifier_rules.CHECKS,
+    *chat_rules.CHECKS,
     *gateway_rules.CHECKS,
+    *team_rules.CHECKS,
+    *usage_rules.CHECKS,
     sign_on_rules.users_can_be_served,
     *aws_account_rules.CHECKS,
     *aws_network_rules.CHECKS,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from isthmus.contracts.platform.model.callers import Allowance
+from edge.interface_names import GENERATING, OF_MODEL_SERVERS, STORING
+from isthmus.contracts.platform.lookups.budgets import team_limits
 from isthmus.contracts.platform.rules.serving import mismatch
 from isthmus.contracts.vocabulary import CALLED_TARGETS
 from isthmus.core.errors import FieldError
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def costs_match_targets(platform: Platform) -> None:
-    """GPU prices are for model servers with GPUs; called endpoints are priced by the token."""
+    """GPU prices are for model servers with GPUs. Called endpoints have a price by the token, with source and day."""
     for index, endpoint in enumerate(platform.endpoints):
         if endpoint.cost is None:
             continue
@@ -26,15 +27,24 @@ def costs_match_targets(platform: Platform) -> None:
             message = f"endpoint {endpoint.id} has a price per GPU hour, but no GPUs of a pool"
             fix = "Set `usd_per_million_tokens` instead"
             raise FieldError(message, *path, "usd_per_gpu_hour", fix=fix)
+        for key in ("source", "as_of"):
+            if endpoint.target in CALLED_TARGETS and getattr(endpoint.cost, key) is None:
+                raise FieldError(
+                    f"the price of endpoint {endpoint.id} has no `{key}`, but AWS changes prices",
+                    *path,
+                    fix=f"Add `{key}`, or remove `cost`: then the price of the plan holds",
+                )
 
 
 def usd_budgets_have_prices(platform: Platform) -> None:
     """A budget in USD needs prices for all endpoints of the workload."""
     endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
     for index, gateway in enumerate(platform.gateways):
-        limited = {team.name for team in gateway.teams if team.allowance.usd_per_month is not None}
+        limits = team_limits(platform, gateway)
+        limited = {team.name for team in limits if team.allowance.usd_per_month is not None}
         for number, workload in enumerate(gateway.workloads):
-            if workload.allowance.usd_per_month is None and workload.team not in limited:
+            budgets = (workload.allowance.usd_per_month, workload.people.usd_per_month)
+            if budgets == (None, None) and workload.team not in limited:
                 continue
             for name in workload.reaches:
                 if endpoints[name].cost is None:
@@ -71,6 +81,37 @@ def equivalent_endpoints_match(platform: Platform) -> None:
                     )
 
 
+def interfaces_match_endpoints(platform: Platform) -> None:
+    """Interfaces that generate text need a chat model, some need a model server, and some a database."""
+    endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
+    for index, gateway in enumerate(platform.gateways):
+        for number, workload in enumerate(gateway.workloads):
+            endpoint = endpoints[workload.endpoint]
+            for place, interface in enumerate(workload.interfaces):
+                path = ("gateways", index, "workloads", number, "interfaces", place)
+                if interface in OF_MODEL_SERVERS and endpoint.target in CALLED_TARGETS:
+                    raise FieldError(
+                        f"workload {workload.name} has the interface {interface}, but the translator to "
+                        f"{endpoint.target} has none",
+                        *path,
+                        fix=f"Remove {interface}, or allow only models that you serve on GPUs",
+                    )
+                if interface in STORING and gateway.database is None:
+                    raise FieldError(
+                        f"workload {workload.name} has the interface {interface}, but gateway {gateway.name} has no "
+                        "database where requests and answers are kept",
+                        *path,
+                        fix=f"Set `database` of a gateway in a cluster, or remove {interface}",
+                    )
+                if interface in GENERATING and endpoint.task != "chat":
+                    raise FieldError(
+                        f"workload {workload.name} has the interface {interface}, but {endpoint.id} serves the task "
+                        f"{endpoint.task}",
+                        *path,
+                        fix=f"Remove {interface}",
+                    )
+
+
 def traces_stay_on_site_networks(platform: Platform) -> None:
     """Trace collectors are on the sites' networks; for restricted gateways on-prem."""
     for index, gateway in enumerate(platform.gateways):
@@ -101,6 +142,7 @@ CHECKS = (
     costs_match_targets,
     usd_budgets_have_prices,
     equivalent_endpoints_match,
+    interfaces_match_endpoints,
     traces_stay_on_site_networks,
 )
 
@@ -109,8 +151,16 @@ def check_gateway_callers(platform: Platform) -> None:
     """Limits need a database, a client certificate belongs to one workload, and public callers have none."""
     for index, gateway in enumerate(platform.gateways):
         path = ("gateways", index)
-        limited = [workload.name for workload in gateway.workloads if workload.allowance != Allowance()]
-        limited += [team.name for team in gateway.teams]
+        limited = [
+            workload.name
+            for workload in gateway.workloads
+            if workload.allowance.is_counted or workload.people.is_counted
+        ]
+        limited += [
+            team.name
+            for team in gateway.teams
+            if team.allowance.is_counted or team.allowance.parallel_requests is None
+        ]
         if limited and gateway.database is None:
             message = f"gateway {gateway.name} has limits for {limited[0]}, but no database that counts them"
             raise FieldError(

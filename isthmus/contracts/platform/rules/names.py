@@ -1,18 +1,20 @@
-"""Rule: lists of plain values (networks, zones, endpoints) have no duplicates.
+"""Rules for names: lists of plain values (networks, zones, endpoints) have no duplicates; entries name what there is.
 
 Lists of named parts are checked by `isthmus.core.uniqueness`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from isthmus.contracts.platform.lookups.serving import lists_replicas
+from isthmus.contracts.reference.admission import replicas_name
 from isthmus.core import ip_addresses
 from isthmus.core.errors import FieldError
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform.model.platform import Platform
+    from isthmus.contracts.platform.model.platform import Gateway, Platform
 
 _LIST_FIELDS = {
     "sites": ("cidrs", "dns"),
@@ -48,17 +50,34 @@ def _named_lists(platform: Platform) -> Iterator[tuple[list[str], tuple[str | in
                 yield getattr(item, key), (part, index, key)
     for index, gateway in enumerate(platform.gateways):
         for number, workload in enumerate(gateway.workloads):
-            path = ("gateways", index, "workloads", number, "overflow")
-            yield workload.overflow, path
-            if workload.endpoint in workload.overflow:
-                raise FieldError(
-                    f"`{workload.endpoint}` is both the endpoint of {workload.name} and its overflow",
-                    *(*path, workload.overflow.index(workload.endpoint)),
-                    fix="Remove it from `overflow`",
-                )
+            for key in ("overflow", "fallback"):
+                path, names = ("gateways", index, "workloads", number, key), getattr(workload, key)
+                yield names, path
+                if workload.endpoint in names:
+                    raise FieldError(
+                        f"`{workload.endpoint}` is both the endpoint of {workload.name} and its {key}",
+                        *(*path, names.index(workload.endpoint)),
+                        fix=f"Remove it from `{key}`",
+                    )
 
 
-CHECKS: tuple[Callable[[Platform], None], ...] = (list_items_are_unique,)
+def replica_names_are_free(platform: Platform) -> None:
+    """No endpoint has the name of the Service that lists another endpoint's replicas."""
+    taken = {
+        replicas_name(endpoint.id): endpoint.id
+        for endpoint in platform.endpoints
+        if lists_replicas(platform, endpoint)
+    }
+    for index, endpoint in enumerate(platform.endpoints):
+        if endpoint.id in taken:
+            raise FieldError(
+                f"`{endpoint.id}` is the name of the Service that lists the replicas of `{taken[endpoint.id]}`",
+                *("endpoints", index, "id"),
+                fix="Use another id",
+            )
+
+
+CHECKS: tuple[Callable[[Platform], None], ...] = (list_items_are_unique, replica_names_are_free)
 
 
 def check_member_classes(platform: Platform) -> None:
@@ -75,3 +94,23 @@ def check_member_classes(platform: Platform) -> None:
                     *("people", "members", index, "classes", number),
                     fix=f"Use one of {', '.join(sorted(used))}",
                 )
+
+
+def check_known(
+    gateway: Gateway, kind: str, names: Sequence[str], known: Sequence[str], where: tuple[str | int, ...]
+) -> None:
+    """Each name is one that the gateway's workloads have. `kind`: of the names, such as `domain`."""
+    for name in names:
+        if name not in known:
+            raise FieldError(
+                f"gateway {gateway.name} has no {kind} `{name}`",
+                *where,
+                fix=f"Use one of: {', '.join(known) or 'none (no workload has `review`)'}",
+            )
+
+
+def check_once(kind: str, names: Sequence[str], where: tuple[str | int, ...]) -> None:
+    """No name is there twice."""
+    twice = next((name for index, name in enumerate(names) if name in names[:index]), None)
+    if twice is not None:
+        raise FieldError(f"{kind} `{twice}` is there twice", *where, fix="Keep one of the two entries")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from edge.classes import CLASS_DEMANDS
+from edge.review_domains import domain_problem
+from isthmus.contracts.platform.lookups.desk import domains_of
 from isthmus.contracts.platform.lookups.records import Place, has_managed_share, place_of
 from isthmus.contracts.platform.model.callers import is_client_name
 from isthmus.contracts.platform.model.reviews import SCORED_CLASSES, GatewayReviews
-from isthmus.core.errors import FieldError, caught, raise_all
+from isthmus.contracts.platform.rules.names import check_known, check_once
+from isthmus.core.errors import FieldError, caught, raise_all, what_and_fix
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Gateway, Platform, Workload
@@ -137,6 +141,7 @@ def reviews_are_complete(platform: Platform) -> None:
             fix = "Set `issuer: {name: …}` in `isthmus:overrides`, or a certificate_secret here"
             raise FieldError(message, *path, "certificate_secret", fix=fix)
         _check_keep_days(gateway, reviews, path)
+        _check_domains(gateway, reviews, path)
         _check_reviewer_networks(platform, gateway, reviews, path)
         _check_reviewers(gateway, reviews, path)
 
@@ -199,6 +204,18 @@ def _check_keep_days(gateway: Gateway, reviews: GatewayReviews, path: tuple[str 
     if reviews.decide_h + reviews.escalated_h > reviews.keep_days * 24:
         message = f"keep_days is {reviews.keep_days}, shorter than decide_h and escalated_h together"
         raise FieldError(message, *path, "keep_days", fix="Raise keep_days, or lower decide_h or escalated_h")
+
+
+def _check_domains(gateway: Gateway, reviews: GatewayReviews, path: tuple[str | int, ...]) -> None:
+    """The gateway has these domains, and keeps their answers until they expire."""
+    names = [domain.name for domain in reviews.domains]
+    check_known(gateway, "domain", names, domains_of(gateway), (*path, "domains"))
+    check_once("domain", names, (*path, "domains"))
+    problem = domain_problem(reviews.domains, timedelta(days=reviews.keep_days))
+    if problem is not None:
+        what, fix = what_and_fix(problem)
+        what = what.removeprefix("domains: ")
+        raise FieldError(f"{what}, and keep_days is {reviews.keep_days}", *path, "keep_days", fix=fix)
 
 
 def _check_reviewer_networks(

@@ -61,24 +61,7 @@ def scaling_is_complete(platform: Platform) -> None:
                 *(*path, "endpoint"),
                 fix="Set min_replicas equal to max_replicas",
             )
-        if not platform.monitoring.prometheus_url:
-            message = f"endpoint {endpoint.id} is scaled by load, but monitoring.prometheus_url is not set"
-            raise FieldError(
-                message, "monitoring", "prometheus_url", fix="Set it to the Prometheus that KEDA queries"
-            )
-        if not platform.monitoring.pod_monitors:
-            message = f"endpoint {endpoint.id} is scaled by load, but monitoring.pod_monitors is false"
-            raise FieldError(message, "monitoring", "pod_monitors", fix="Set `pod_monitors: true`")
-        if platform.operators.keda != "existing":
-            message = (
-                f"endpoint {endpoint.id} is scaled by load, but operators.keda is `{platform.operators.keda}`"
-            )
-            raise FieldError(
-                message,
-                "operators",
-                "keda",
-                fix="Install KEDA and set `keda: existing`; Isthmus does not install it",
-            )
+        _check_measurements(platform, f"endpoint {endpoint.id}")
         fallback = scaling.fallback_replicas
         if fallback is not None and not scaling.min_replicas <= fallback <= scaling.max_replicas:
             raise FieldError(
@@ -96,6 +79,41 @@ def scaling_is_complete(platform: Platform) -> None:
                 *(*path, "min_replicas"),
                 fix=f"Set min_replicas to {endpoint.replicas}, or change the plan",
             )
+
+
+def gateways_scale_by_load(platform: Platform) -> None:
+    """Scaling a gateway in a cluster needs metrics and KEDA."""
+    for index, gateway in enumerate(platform.gateways):
+        if gateway.max_replicas is None:
+            continue
+        path = ("gateways", index, "max_replicas")
+        if gateway.max_replicas < gateway.replicas:
+            raise FieldError(
+                f"max_replicas of {gateway.name} is {gateway.max_replicas}, below its {gateway.replicas} replicas",
+                *path,
+                fix=f"Set it to more than {gateway.replicas}, or remove it",
+            )
+        if gateway.runs_on != "fargate":  # there AWS measures and scales
+            _check_measurements(platform, f"gateway {gateway.name}")
+
+
+def _check_measurements(platform: Platform, scaled: str) -> None:
+    """Raise FieldError if KEDA cannot scale something by load. `scaled`: what it is, for the message."""
+    if not platform.monitoring.prometheus_url:
+        message = f"{scaled} is scaled by load, but monitoring.prometheus_url is not set"
+        raise FieldError(
+            message, "monitoring", "prometheus_url", fix="Set it to the Prometheus that KEDA queries"
+        )
+    if not platform.monitoring.pod_monitors:
+        message = f"{scaled} is scaled by load, but monitoring.pod_monitors is false"
+        raise FieldError(message, "monitoring", "pod_monitors", fix="Set `pod_monitors: true`")
+    if platform.operators.keda != "existing":
+        raise FieldError(
+            f"{scaled} is scaled by load, but operators.keda is `{platform.operators.keda}`",
+            "operators",
+            "keda",
+            fix="Install KEDA and set `keda: existing`; Isthmus does not install it",
+        )
 
 
 def _check_scale_to_zero(platform: Platform, endpoint: Endpoint, scaling: Scaling, path: Path) -> None:
@@ -218,6 +236,102 @@ def canaries_match(platform: Platform) -> None:
             if why:
                 message = f"endpoint {name} cannot be the canary of workload {workload.name}: {why}"
                 raise FieldError(message, *path, fix="Use a matching endpoint, or remove `canary`")
+
+
+def releases_can_be_moved(platform: Platform) -> None:
+    """A canary with steps has a gateway that reads moves from its database and knows who may sign them."""
+    for index, gateway in enumerate(platform.gateways):
+        for number, workload in enumerate(gateway.workloads):
+            if workload.canary is None or not workload.canary.steps:
+                continue
+            path = ("gateways", index, "workloads", number, "canary", "steps")
+            if gateway.router is not None:
+                message = f"a router splits the requests of {workload.name}, and no move changes its weights"
+                raise FieldError(message, *path, fix="Set `percent` instead of `steps`, or remove `router`")
+            if gateway.database is None:
+                message = f"gateway {gateway.name} has no database, where people move the release of {workload.name}"
+                raise FieldError(
+                    message, *path, fix="Add `database` to the gateway, or set `percent` instead"
+                )
+            if not gateway.releasers:
+                message = f"gateway {gateway.name} knows nobody who may move the release of {workload.name}"
+                raise FieldError(
+                    message, *path, fix="Add the people's public keys to the gateway's `releasers`"
+                )
+            if workload.impact == "high" and len({key.split(" ")[1] for key in gateway.releasers}) < 2:
+                message = f"{workload.name} has high impact, so two people make a move, but one may release"
+                raise FieldError(message, *path, fix="Add another person's key to the gateway's `releasers`")
+
+
+def shadows_are_allowed(platform: Platform) -> None:
+    """A gateway sends copies of requests only by itself, counts their outcomes, and pays by the token only if told."""
+    endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
+    for index, gateway in enumerate(platform.gateways):
+        for number, workload in enumerate(gateway.workloads):
+            canary = workload.canary
+            if canary is None or not canary.shadow_percent:
+                continue
+            why, fix = "", ""
+            cost = endpoints[canary.endpoint].cost
+            if gateway.router is not None:
+                why, fix = "behind a router no copies are sent", "Remove `shadow_percent`, or remove `router`"
+            elif gateway.database is None:
+                why = f"gateway {gateway.name} has no database, where outcomes are counted"
+                fix = "Set `database` of the gateway, or remove `shadow_percent`"
+            elif cost is not None and cost.usd_per_million_tokens is not None and not canary.shadow_by_token:
+                why = f"endpoint {canary.endpoint} is billed by the token, and each copy would be billed"
+                fix = "Set `shadow_by_token: true`, or remove `shadow_percent`"
+            if why:
+                message = f"the canary of workload {workload.name} has a shadow, but {why}"
+                path = ("gateways", index, "workloads", number, "canary", "shadow_percent")
+                raise FieldError(message, *path, fix=fix)
+
+
+def judges_are_of_the_gateway(platform: Platform) -> None:
+    """Whoever judges a release's answers is another model of the same gateway, so of the same class and site."""
+    for index, gateway in enumerate(platform.gateways):
+        for number, workload in enumerate(gateway.workloads):
+            if workload.canary is None or workload.canary.judge is None:
+                continue
+            name = workload.canary.judge.workload
+            classes = {other.class_ for other in platform.gateways if name in _names(other)}
+            why, fix = _judge_fault(platform, gateway, workload, name)
+            if why:
+                message = f"{name} cannot judge the answers of workload {workload.name}: {why}"
+                path = ("gateways", index, "workloads", number, "canary", "judge", "workload")
+                is_refused = bool(classes) and gateway.class_ not in classes
+                raise FieldError(message, *path, fix=fix, refused=is_refused)
+
+
+def _judge_fault(platform: Platform, gateway: Gateway, workload: Workload, name: str) -> tuple[str, str]:
+    """Why a workload cannot judge another one's answers, and what to do; empty: it can."""
+    endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
+    others = sorted(_names(gateway) - {workload.name})
+    choose = f"Name a workload of {gateway.name}: {', '.join(others) or 'it has no other one; add one'}"
+    judge = next((other for other in gateway.workloads if other.name == name), None)
+    if judge is None:
+        places = [f"{other.class_} at {other.site}" for other in platform.gateways if name in _names(other)]
+        if not places:
+            return "the platform has no workload of this name", choose
+        return f"it is {', '.join(places)}, but {gateway.name} is {gateway.class_} at {gateway.site}", choose
+    endpoint, own = endpoints[judge.endpoint], endpoints[workload.endpoint]
+    canary = endpoints[workload.canary.endpoint] if workload.canary is not None else own
+    if gateway.database is None:
+        why = f"gateway {gateway.name} has no database, where scores are counted"
+        return why, "Set `database` of the gateway, or remove `judge`"
+    if gateway.router is not None:
+        return "behind a router no answers are judged", "Remove `judge`, or remove `router`"
+    if endpoint.target not in VLLM_TARGETS or endpoint.site != gateway.site:
+        return f"{endpoint.id} is no model server at {gateway.site}", choose
+    if (endpoint.task, own.task) != ("chat", "chat"):
+        return f"both must chat, but {endpoint.id} is for {endpoint.task} and {own.id} for {own.task}", choose
+    if endpoint.model in (own.model, canary.model) or endpoint.id in workload.endpoint_and_substitutes:
+        return f"its model {endpoint.model} would judge its own answers", "Name a workload with another model"
+    return "", ""
+
+
+def _names(gateway: Gateway) -> set[str]:
+    return {workload.name for workload in gateway.workloads}
 
 
 def mismatch(gateway: Gateway, workload: Workload, primary: Endpoint, canary: Endpoint) -> str:
@@ -388,8 +502,12 @@ CHECKS: tuple[Rule, ...] = (
     cpu_engines_are_for_development,
     routers_are_allowed,
     scaling_is_complete,
+    gateways_scale_by_load,
     weights_have_a_source,
     compile_caches_have_storage,
     canaries_match,
+    releases_can_be_moved,
+    shadows_are_allowed,
+    judges_are_of_the_gateway,
     engine_settings_are_supported,
 )

@@ -53,8 +53,15 @@ Usd = Annotated[float, Field(gt=0, le=1e9)]
 Days = Annotated[int, Field(ge=1, le=36500)]
 """A hundred years: S3's object lock takes no more."""
 
-TAG_KEYS = {"platform": "isthmus-platform", "class": "isthmus.dev/class", "workload": "isthmus.dev/workload"}
-"""The cost-allocation tag that a budget of each scope counts by."""
+TAG_KEYS = {
+    "platform": "isthmus-platform",
+    "class": "isthmus.dev/class",
+    "workload": "isthmus.dev/workload",
+    "team": "isthmus.dev/workload",
+}
+"""The cost-allocation tag that a budget of each scope counts by. A team's counts by the tags of its workloads."""
+TEAM_TAG = "isthmus.dev/team"
+"""The tag of a team's budget, with the team's name."""
 Service = Literal[
     "bedrock-runtime",
     "bedrock",
@@ -355,6 +362,8 @@ class Contacts(Part):
     """The trail was changed, an alarm went off."""
     cost: list[Email] = []
     """A budget is near its end, spend is unusual."""
+    operations: list[Email] = []
+    """A model or a gateway in AWS fails (alarms of CloudWatch). Absent: there are no such alarms."""
 
 
 class Provisioned(Part):

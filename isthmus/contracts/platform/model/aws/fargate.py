@@ -41,8 +41,13 @@ class Fargate(Part):
     principals: list[AccountArn] = []
     """Accounts, roles or users that may reach it from VPCs of their own by AWS PrivateLink; absent: nobody. Their
     applications' addresses are among `clients`."""
+    scrapers: list[Cidr] = []
+    """Private networks of the Prometheus that reads the metrics of its tasks, at their health ports; absent: nobody."""
     translator_secret: SecretArn
     """The translator's certificate: a secret of the form of the gateway's `certificate_secret`."""
+    sign_on_secret: SecretArn | None = None
+    """The public keys of people's sign-on: a secret whose text is the issuer's JWKS. Needed where `people.users` use
+    workloads of the gateway. Only tasks that start later know new keys."""
     secrets_key: KeyArn | None = None
     """The organisation's key that seals the named secrets; absent: Secrets Manager's own."""
     zone_id: Annotated[str, StringConstraints(pattern=r"^Z[A-Z0-9]{1,31}$")] | None = None

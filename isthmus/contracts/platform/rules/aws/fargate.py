@@ -127,7 +127,7 @@ def fargate_gateways_are_complete(platform: Platform) -> None:
             )
         _check_gateway_keys(gateway, index)
         _check_memory(settings, index)
-        _check_clients(settings, index)
+        _check_networks(settings, index)
         _check_models(platform, gateway, index)
         _check_network(platform, gateway, index)
         _check_images(platform, gateway)
@@ -168,18 +168,29 @@ def _check_memory(settings: Fargate, index: int) -> None:
         )
 
 
-def _check_clients(settings: Fargate, index: int) -> None:
-    """Networks of applications are private and not wider than /8."""
-    for number, text in enumerate(settings.clients):
-        path = ("gateways", index, "fargate", "clients", number)
-        client = ip_addresses.site_network(text, *path)
-        if client.prefixlen < 8:
-            raise FieldError(
-                f"`{text}` is too wide for a network of applications",
-                *path,
-                fix="List the networks one by one, like 10.60.0.0/16",
-                refused=True,
-            )
+def _check_networks(settings: Fargate, index: int) -> None:
+    """Networks of applications and of scrapers are not wider than /8. Those of scrapers are private."""
+    networks = {"clients": settings.clients, "scrapers": settings.scrapers}
+    for key, texts in networks.items():
+        whose = "applications" if key == "clients" else "a Prometheus"
+        for number, text in enumerate(texts):
+            path = ("gateways", index, "fargate", key, number)
+            network = ip_addresses.site_network(text, *path)
+            if network.prefixlen < 8:
+                raise FieldError(
+                    f"`{text}` is too wide for a network of {whose}",
+                    *path,
+                    fix="List the networks one by one, like 10.60.0.0/16",
+                    refused=True,
+                )
+            # The health port has neither TLS nor keys.
+            if key == "scrapers" and not ip_addresses.is_within(text, ip_addresses.INSIDE):
+                raise FieldError(
+                    f"`{text}` is not a private network, but metrics are served without TLS and keys",
+                    *path,
+                    fix="Name the Prometheus' private network, like 10.70.4.0/24",
+                    refused=True,
+                )
 
 
 def _check_log_days(gateway: Gateway, settings: Fargate, index: int) -> None:
@@ -196,7 +207,7 @@ def _check_log_days(gateway: Gateway, settings: Fargate, index: int) -> None:
 def _check_models(platform: Platform, gateway: Gateway, index: int) -> None:
     targets = {endpoint.id: endpoint.target for endpoint in platform.endpoints}
     for number, workload in enumerate(gateway.workloads):
-        for name in (workload.endpoint, *workload.overflow):
+        for name in workload.endpoint_and_substitutes:
             if targets[name] not in CALLED_TARGETS:
                 message = f"gateway {gateway.name} runs on Fargate, but endpoint {name} is a model server in a cluster"
                 fix = "Move the workload to a gateway in that cluster"

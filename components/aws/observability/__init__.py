@@ -1,0 +1,1 @@
+"""Alarms on what serves callers in AWS."""

@@ -1,0 +1,1 @@
+"""Stops and restarts a workload at every gateway of a stack that serves it."""

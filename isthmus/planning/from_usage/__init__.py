@@ -1,0 +1,1 @@
+"""Plans from measured usage in place of guessed traffic."""
