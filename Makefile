@@ -24,7 +24,7 @@ install: $(STAMP)
 $(STAMP): requirements.lock
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else f"Python 3.11 to 3.13 is needed, {sys.executable} is {v[0]}.{v[1]}. Run make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@# The project runs from its checkout: a path and a script, nothing is packaged.
 	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "isthmus-checkout.pth").write_text(str(pathlib.Path.cwd()) + "\n")'
 	@printf '#!%s\nimport sys\nfrom isthmus.cli import main\nsys.exit(main())\n' "$(CURDIR)/$(BIN)/python" > $(ISTHMUS) && chmod +x $(ISTHMUS)
