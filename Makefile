@@ -6,7 +6,6 @@ STACK ?= bank-dev
 VENV := .venv
 BIN := $(VENV)/bin
 ISTHMUS := $(BIN)/isthmus
-STAMP := $(VENV)/.installed-$(shell cksum requirements.lock | cut -d' ' -f1)
 # Where it is set, each of the processes that a run of the tests starts compiles our modules anew: a second each.
 unexport PYTHONDONTWRITEBYTECODE
 # Two cores are the least that we test on; two more workers have them while others wait for a sandbox.
@@ -15,20 +14,28 @@ WORKERS ?= 4
 TURN ?= commit
 
 .DEFAULT_GOAL := help
-.PHONY: help up try down check fast style lint changed-types test soak recovery bench images lock clean install toolchain graders
+.PHONY: help install install-try install-all up try down check fast style lint changed-types test soak recovery bench images lock clean install toolchain graders
 
 help: ## what can be asked for
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
 
-install: $(STAMP)
-$(STAMP): requirements.lock
-	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else f"Python 3.11 to 3.13 is needed, {sys.executable} is {v[0]}.{v[1]}. Run make PYTHON=python3.12 …")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+# Locks of .venv: what `make up` needs, what `make try` adds, and everything.
+stamp = $(VENV)/.installed-$(1)-$(shell cksum $(1) | cut -d' ' -f1)
+install: $(call stamp,requirements.lock) ## the command line and what `make up` needs, in .venv
+install-try: $(call stamp,serve-requirements.lock)
+install-all: $(call stamp,dev-requirements.lock) ## all extras and what tests need, in .venv
+
+define install_lock
+$(call stamp,$(1)): $(1)
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else f"Python 3.11 to 3.13 is needed, {sys.executable} is {v[0]}.{v[1]}. Run make PYTHON=python3.12 …")'
+	@echo "Installing $(1) in $(VENV)"
+	@$(PYTHON) sandbox/toolchain/install_lock.py $(1) $(VENV) --no-compile
 	@# The project runs from its checkout: a path and a script, nothing is packaged.
 	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "isthmus-checkout.pth").write_text(str(pathlib.Path.cwd()) + "\n")'
 	@printf '#!%s\nimport sys\nfrom isthmus.cli import main\nsys.exit(main())\n' "$(CURDIR)/$(BIN)/python" > $(ISTHMUS) && chmod +x $(ISTHMUS)
-	@rm -f $(VENV)/.installed-* && touch $@
+	@rm -f $(VENV)/.installed-$(1)-* && touch $$@
+endef
+$(foreach lock,requirements.lock serve-requirements.lock dev-requirements.lock,$(eval $(call install_lock,$(lock))))
 
 up: install ## bring the bank's hybrid platform up in a local sandbox
 	@# The first build takes minutes: the plan and the rendered platform are there to read meanwhile.
@@ -37,7 +44,7 @@ up: install ## bring the bank's hybrid platform up in a local sandbox
 	$(ISTHMUS) sandbox up stacks/$(STACK).requirements.yaml
 	$(ISTHMUS) up $(STACK) --yes
 
-try: install ## after `make up`: run what stands there on this machine, with a small language model, and send prompts
+try: install-try ## after `make up`: run what stands there on this machine, with a small language model, and send prompts
 	$(ISTHMUS) sandbox serve $(STACK)
 	$(ISTHMUS) verify $(STACK)
 
@@ -48,7 +55,7 @@ down: install ## end the sandbox; Pulumi's state is kept
 # What it would warn of is that the lock pins another version than the newest.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-style: install
+style: install-all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
@@ -56,23 +63,23 @@ style: install
 lint: style ## style, import layers and the types of every file
 	NODE_OPTIONS=--max-semi-space-size=128 $(BIN)/pyright
 
-changed-types: install
+changed-types: install-all
 	NODE_OPTIONS=--max-semi-space-size=128 $(BIN)/python -m scripts.changed_types
 
-fast: install
+fast: install-all
 	@# A third worker would only fight with the type checker beside them. Whole renderings, variants and attacks are in `make test`.
 	$(BIN)/python -m pytest -q -n 2 -m 'not sandbox and not service and not whole and not soak' --hypothesis-profile quick \
 		--ignore tests/variants --ignore tests/upgrades --ignore tests/fixed_interfaces/test_renderings.py \
 		--ignore tests/policies/test_boundary_rows_in_programs.py --ignore tests/fences
 
 # The types of every file take the checker two minutes: `make lint` and `make test` look at them all.
-check: install ## style, import layers, types of what you changed, and the fast tests
+check: install-all ## style, import layers, types of what you changed, and the fast tests
 	@$(MAKE) --no-print-directory -j3 --output-sync=target style changed-types fast
 
 toolchain: install
 	$(ISTHMUS) sandbox install
 
-graders: install
+graders: install-all
 	$(BIN)/python -m tests.graders.tools
 	$(BIN)/python -m tests.edge.clients.install
 
@@ -82,22 +89,20 @@ test: lint toolchain graders ## everything, on the real engine, cluster and AWS 
 soak: toolchain graders ## the long matrices, whole
 	$(BIN)/python -m pytest -q -n $(WORKERS) --hypothesis-profile soak
 
-recovery: toolchain ## the recovery matrix, printed: everything killed, at every fifth resource of the bank (hours)
+recovery: install-all toolchain ## the recovery matrix, printed: everything killed, at every fifth resource of the bank (hours)
 	$(BIN)/python -m tests.recovery
 
-gpu: install ## isthmus size beside vLLM on this machine's GPU, as ratios; skipped where there is none
+gpu: install-all ## isthmus size beside vLLM on this machine's GPU, as ratios; skipped where there is none
 	$(BIN)/python -m bench.gpu
 
-bench: toolchain ## measurements, as ratios in one run
+bench: install-all toolchain ## measurements, as ratios in one run
 	$(BIN)/python -m bench
 
 images: graders ## build the edge's three images and their SBOMs (BASE=image@sha256:…, else Debian's Python)
 	$(BIN)/python -m scripts.edge_image $(if $(BASE),--base $(BASE))
 
-lock: ## pin the dependencies anew
-	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --all-extras --group dev pyproject.toml -o requirements.lock --quiet
-	@# The graders' own and LiteLLM's proxy's, which agree with nobody's: each is alone in its environment.
-	for each in tests/graders/checkov tests/graders/nca tests/graders/ci tests/graders/sbom tests/graders/iam tests/edge/clients/langchain tests/edge/clients/llamaindex tests/edge/clients/instructor tests/edge/clients/litellm tests/edge/clients/agents bench/litellm-proxy bench/presidio bench/outside tests/edge/privacy/privacy isthmus/engine/evaluation/inspect trainer/trainer; do uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --custom-compile-command "make lock" $$each.in -o $$each.lock --quiet || exit 1; done
+lock: install-all ## write the locks anew, for changed requirements (UPGRADE=1: with the newest versions); needs uv
+	$(BIN)/python -m scripts.lock $(if $(UPGRADE),--upgrade)
 
 clean: ## what was made in the checkout
 	rm -rf $(VENV) out .pytest_cache .ruff_cache .hypothesis

@@ -35,8 +35,9 @@ from isthmus.core.errors import EnvironmentFault, InputError
 from isthmus.planning.catalogues import gpus, models
 from isthmus.planning.sizing import question
 from isthmus.planning.sizing import size as sizing
-from sandbox.toolchain import cache
+from sandbox.toolchain.packages import Packages
 
+PACKAGES = Packages("gpu-vllm", Path(__file__).with_name("vllm.lock"))
 MODELS = ("Qwen/Qwen3-0.6B", "meta-llama/Llama-3.2-1B-Instruct", "Qwen/Qwen3-8B")
 """Small models of two families from the catalogue. A model that does not fit the GPU is skipped."""
 PROMPT, OUTPUT, CALLERS = 512, 128, 32
@@ -108,25 +109,10 @@ def find_cards() -> tuple[list[Card], str]:
 
 def install() -> Path:
     """The Python of an environment with the pinned vLLM. Installs it if needed. Raises `EnvironmentFault`."""
-    version = f"py{sys.version_info.major}.{sys.version_info.minor}"
-    target = cache.root() / f"gpu-vllm-{VERSION}-{version}-{cache.machine()}"
-    with cache.exclusive(target, "another run installs vLLM; waiting for it", print):
-        if not (target / "bin" / "python").exists():
-            print(f"installing vLLM {VERSION} into {target}: several GiB, minutes")
-            with cache.fill_folder(target) as folder:
-                python = str(folder / "bin" / "python")
-                pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-                for command in (
-                    [sys.executable, "-m", "venv", str(folder)],
-                    [*pip, "--only-binary", ":all:", f"vllm=={VERSION}"],
-                ):
-                    process = subprocess.run(command, capture_output=True, text=True, check=False)
-                    if process.returncode:
-                        raise EnvironmentFault(
-                            f"vLLM {VERSION} cannot be installed: {process.stderr.strip()[-400:]}",
-                            fix="Check that pip reaches its index and that the disk has 20 GiB",
-                        )
-    return target / "bin" / "python"
+    if PACKAGES.python is None:
+        print(f"installing vLLM {VERSION} into {PACKAGES.folder}: several GiB, minutes")
+    PACKAGES.install()
+    return PACKAGES.program("python")
 
 
 def write_model(folder: Path, model: str) -> None:

@@ -2,7 +2,7 @@
 
     python -m bench.rival [URGENCY...]
 
-It installs `llm-d-planner` 0.3.3 once, in a venv in the cache folder outside the checkout. It queries it
+It installs `llm-d-planner` 0.3.3 once, from a lock, in an environment in the cache. It queries it
 (`bench/rival_query.py`) for every case that both planners can express: models that both catalogues have, in one
 precision; its four traffic shapes; its SLO for each use case at an urgency (`high`, `medium` or `low`; default
 `medium`, as in `llm-d-planner`); a few request rates.
@@ -20,11 +20,9 @@ from __future__ import annotations
 import functools
 import json
 import math
-import os
 import statistics
 import subprocess
 import sys
-import venv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,8 +38,9 @@ from isthmus.planning.sizing import fit as fits
 from isthmus.planning.sizing import load, rounding, speed
 from isthmus.planning.sizing.demand import HOURS_PER_MONTH
 from isthmus.planning.solver import solution
+from sandbox.toolchain.packages import Packages
 
-VERSION = "0.3.3"
+RIVAL = Packages("llm-d-planner", Path(__file__).with_name("llm-d-planner.lock"))
 GPUS = {"H100": "h100-sxm-80gb", "A100-80": "a100-sxm-80gb"}
 """Its names of the GPUs that its benchmarks cover, and Isthmus' ids."""
 PRECISION_SUFFIXES = {
@@ -380,16 +379,9 @@ def summary(judgements: Sequence[Judgement]) -> Iterator[str]:
 
 
 def environment() -> Path:
-    """The Python of a venv with `llm-d-planner`. Creates the venv if needed."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "isthmus" / f"llm-d-planner-{VERSION}"
-    python = folder / "bin" / "python"
-    if not (folder / "made").exists():
-        venv.create(folder, with_pip=True, clear=True)
-        command = [str(python), "-m", "pip", "install", "--quiet", f"llm-d-planner=={VERSION}"]
-        subprocess.run(command, check=True)
-        (folder / "made").touch()
-    return python
+    """The Python of an environment with `llm-d-planner`. Creates it if needed."""
+    RIVAL.install()
+    return RIVAL.program("python")
 
 
 def query_rival(urgencies: Sequence[str]) -> list[dict[str, Any]]:

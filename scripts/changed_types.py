@@ -25,7 +25,7 @@ FOLDERS = (
     "bench",
     "scripts",
 )
-SETTINGS = {"pyproject.toml", "requirements.lock"}
+SETTINGS = {"pyproject.toml", "dev-requirements.lock"}
 """Files that decide about the types of every other file."""
 
 

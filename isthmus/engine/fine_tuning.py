@@ -16,8 +16,8 @@ from typing import Any
 import psutil
 
 from isthmus.core.errors import EnvironmentFault, InputError, IsthmusError, Refused
-from sandbox.local.packages import Packages
 from sandbox.processes import end_processes
+from sandbox.toolchain.packages import Packages
 from trainer import data_sets, manifest, recipe
 from trainer.errors import EXIT_CODES, Kind, TrainerError
 from trainer.manifest import Manifest

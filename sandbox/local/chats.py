@@ -8,8 +8,8 @@ from pathlib import Path
 
 from isthmus.contracts.reference.open_webui import SECRETS, START
 from sandbox.local.adapting import LOOPBACK, Places, Substitution, chat_database_name
-from sandbox.local.packages import Packages
 from sandbox.local.pods import Pod, Program
+from sandbox.toolchain.packages import Packages
 
 PACKAGES = Packages("open-webui", Path(__file__).with_name("open-webui.lock"))
 PYTHONS = ((3, 11), (3, 12))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from isthmus.core.errors import EnvironmentFault
-from sandbox.local.packages import Packages, download
 from sandbox.toolchain import cache
+from sandbox.toolchain.packages import Packages, download
 
 PACKAGES = Packages("local-models", Path(__file__).with_name("models.lock"))
 EMBEDDING_PACKAGES = Packages("local-embeddings", Path(__file__).with_name("embeddings.lock"))

@@ -10,6 +10,7 @@ import tomllib
 
 import pytest
 
+from scripts.lock import read_pins
 from tests.edge.processes import ROOT
 
 LOCKS = {
@@ -26,30 +27,26 @@ def normal(name: str) -> str:
 
 
 def locked(file: str) -> dict[str, str]:
-    text = (ROOT / "edge" / file).read_text()
-    return {normal(name): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE)}
+    return {pin.name: pin.version for pin in read_pins((ROOT / file).read_text())}
 
 
 @pytest.mark.parametrize("file", LOCKS)
-def test_a_lock_file_has_its_extras_and_a_hash_in_every_line(file: str):
+def test_a_lock_file_has_its_extras(file: str):
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     required = {normal(re.split(r"[\[<>=~!; ]", line)[0]) for name in LOCKS[file] for line in extras[name]}
-    packages = locked(file)
-    assert required <= set(packages)
-    assert (ROOT / "edge" / file).read_text().count("--hash=sha256:") >= len(packages)
+    assert required <= set(locked(f"edge/{file}"))
 
 
 def test_the_gateway_image_contains_neither_litellm_nor_aws_nor_pulumi():
     unwanted = {"litellm", "boto3", "botocore", "openai", "pulumi", "spacy", "google-re2", "apprise"}
-    assert not unwanted & set(locked("requirements.lock"))
-    assert not {name for name in locked("translator-requirements.lock") if name.startswith("pulumi")}
+    assert not unwanted & set(locked("edge/requirements.lock"))
+    assert not {name for name in locked("edge/translator-requirements.lock") if name.startswith("pulumi")}
 
 
 def test_the_lock_files_of_images_agree_with_the_repositorys_lock():
-    house = dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
-    versions = {normal(name): version for name, version in house.items()}
+    versions = locked("dev-requirements.lock")
     for file in LOCKS:
-        differing = {n: v for n, v in locked(file).items() if v != versions.get(n, v)}
+        differing = {n: v for n, v in locked(f"edge/{file}").items() if v != versions.get(n, v)}
         assert differing == {}
 
 
@@ -100,5 +97,5 @@ def test_every_mode_imports_only_packages_of_its_lock(imports: str, lock: str):
     distributions, modules = (json.loads(line) for line in ended.stdout.splitlines())
     # httpx, anyio, OpenTelemetry and oauthlib work without these. The others are hooks of a development environment.
     optional = {"rich", "pygments", "blinker", "sniffio", "setuptools", "psutil", "isthmus"}
-    assert {normal(name) for name in distributions} - optional <= set(locked(lock))
+    assert {normal(name) for name in distributions} - optional <= set(locked(f"edge/{lock}"))
     assert modules == (["isthmus", "sandbox"] if imports is EVALUATOR else [])

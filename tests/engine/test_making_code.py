@@ -79,6 +79,7 @@ def loosened(folder: Path, changed: Mapping[str, str | bytes]) -> list[str]:
         {"components/__pycache__/gateway.cpython-311.pyc": UNCHECKED},
         {"requirements.lock": "--extra-index-url https://pypi.attacker.example/simple\npulumi==3.272.0\n"},
         {"requirements.txt": "evil\n"},
+        {"serve-requirements.lock": "evil==1\n"},
         {"pyproject.toml": '[project]\nname = "x"\ndependencies = ["pulumi", "evil"]\n'},
         {
             "pyproject.toml": '[project]\nname = "x"\ndependencies = ["pulumi"]\n[tool.uv]\nindex-url = "https://x"\n'

@@ -41,7 +41,7 @@ def actionlint(*files: Path) -> subprocess.CompletedProcess[str]:
 def zizmor(*files: Path) -> subprocess.CompletedProcess[str]:
     assert tools.python("ci") is not None, "zizmor is not installed: run `make graders`"
     return run(
-        tools.folder("ci") / "bin" / "zizmor", "--offline", "--no-progress", "--persona=pedantic", *files
+        tools.packages("ci").program("zizmor"), "--offline", "--no-progress", "--persona=pedantic", *files
     )
 
 

@@ -8,16 +8,14 @@ other nor with the house's.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-from isthmus.core.errors import EnvironmentFault, IsthmusError
-from sandbox.toolchain import cache
+from isthmus.core.errors import IsthmusError
+from sandbox.toolchain.packages import Packages
 from tests.graders import actionlint_install, browser_install, coredns_install
 
 HERE = Path(__file__).parent
@@ -26,54 +24,22 @@ IMAGE_TOOLS = {"buildah": "buildah", "mmdebstrap": "mmdebstrap", "bubblewrap": "
 NAMES = ("checkov", "nca", "ci", "iam", "sbom")
 
 
-def folder(name: str, locks: Path = HERE) -> Path:
-    """Where a grader of this lock, for this Python, is or will be."""
-    lock = hashlib.sha256((locks / f"{name}.lock").read_bytes()).hexdigest()[:8]
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return cache.root() / f"grader-{name}-{lock}-py{python}-{cache.machine()}"
+def packages(name: str, locks: Path = HERE) -> Packages:
+    """The environment of a grader's lock."""
+    return Packages(f"grader-{name}", locks / f"{name}.lock")
 
 
 def python(name: str, locks: Path = HERE) -> Path | None:
     """The Python that has a grader; None where it is not made yet."""
-    path = folder(name, locks) / "bin" / "python"
-    return path if path.exists() else None
+    return packages(name, locks).python
 
 
 def install(name: str, locks: Path = HERE) -> float:
     """Make a grader's environment, whole or not at all; the seconds that it took, 0 where it is there.
 
-    Raises `EnvironmentFault` where pip cannot get a package or a hash differs.
+    Raises `EnvironmentFault` where a package cannot be fetched or a hash differs.
     """
-    target, began = folder(name, locks), time.monotonic()
-    with cache.exclusive(target, f"another run is making {name}; waiting for it", print):
-        if python(name, locks):
-            return 0
-        with cache.fill_folder(target) as filling:
-            _run(name, [sys.executable, "-m", "venv", str(filling)])
-            # Wheels only: nothing of a grader runs while it is installed. Nor are scripts started, which would name
-            # the folder's temporary name: `python -m` needs none.
-            pip = [
-                str(filling / "bin" / "python"),
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-            ]
-            lock = str(locks / f"{name}.lock")
-            _run(name, [*pip, "--require-hashes", "--only-binary", ":all:", "-r", lock])
-    return time.monotonic() - began
-
-
-def _run(name: str, command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        output = " ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
-        raise EnvironmentFault(
-            f"the grader {name} could not be installed: {output[-500:]}",
-            where=str(folder(name)),
-            fix="The package index must be reachable; run `make graders` again",
-        )
+    return packages(name, locks).install()
 
 
 def _say(name: str, seconds: float, where: Path) -> None:
@@ -101,7 +67,7 @@ def main() -> int:
     try:
         for name in NAMES:
             seconds = install(name)
-            _say(name, seconds, folder(name))
+            _say(name, seconds, packages(name).folder)
         programs = (
             ("browser", browser_install),
             ("actionlint", actionlint_install),

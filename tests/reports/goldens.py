@@ -87,7 +87,8 @@ def class_lowered() -> Preview:
         return pull_request.preview_stack(change, base_side, head_side, by_base).preview
 
 
-CODE = ("edge", "evaluations", "sandbox", "scripts", "pyproject.toml", "requirements.lock")
+LOCKS = ("requirements.lock", "serve-requirements.lock", "dev-requirements.lock")
+CODE = ("edge", "evaluations", "sandbox", "scripts", "pyproject.toml", *LOCKS)
 """Beside the program in this repository: `isthmus ci` compares what it imports, and its packages."""
 
 

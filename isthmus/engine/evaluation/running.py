@@ -24,9 +24,9 @@ from isthmus.engine.verification.access import GatewayAccess
 from isthmus.evaluation.cases import Case
 from isthmus.evaluation.definition import Loaded
 from isthmus.evaluation.outcomes import VERSIONS, CaseOutcome, Version, read_outcomes
-from sandbox.local.packages import Packages
 from sandbox.processes import end_processes
 from sandbox.toolchain import cache
+from sandbox.toolchain.packages import Packages
 
 LOCK = Path(__file__).with_name("inspect.lock")
 PROGRAM = Path(__file__).with_name("inspect_program.py")

@@ -22,10 +22,10 @@ _JUDGING = ("isthmus", "policies")
 _COMMANDS = ("isthmus", "cli")
 """The command line starts the program and is no part of it."""
 _PACKAGES = (
-    *("requirements.lock", "requirements.txt", "pyproject.toml", "setup.py", "setup.cfg", "uv.lock"),
+    *("*requirements*.lock", "*requirements*.txt", "pyproject.toml", "setup.py", "setup.cfg", "uv.lock"),
     *("poetry.lock", "Pipfile", "Pipfile.lock", "pdm.lock", "pylock.toml"),
 )
-"""Files that say which packages render and deploy, and where they come from."""
+"""Files that say which packages render and deploy, and where they come from, as patterns."""
 _OF_DEVELOPERS = (
     "ruff",
     "pyright",
@@ -81,7 +81,7 @@ def making_files(root: Path, main: str) -> MakingFiles:
     for path in _imported(root, names - hiding, [path for place in folders for path in place.rglob("*.py")]):
         _add(files, root, path, runs=True)
     for name in _PACKAGES:
-        for path in {root / name, folder / name}:
+        for path in {*root.glob(name), *folder.glob(name)}:
             if path.is_file() and path.is_relative_to(root):
                 _add(files, root, path, runs=True)
     return files

