@@ -39,7 +39,9 @@ Home = Annotated[
 
 
 def _sources() -> list[str]:
-    return ["auto", "build", "download"]
+    from sandbox.toolchain.install import SOURCES
+
+    return list(SOURCES)
 
 
 @app.command()
@@ -49,8 +51,8 @@ def install(
         typer.Option(
             "--from",
             metavar="SOURCE",
-            help="auto: use tools on PATH and build the rest from Go modules; build: ignore tools on PATH; download: "
-            "official releases, from the internet.",
+            help="auto: use tools on PATH, download the official releases of the rest, and build from Go modules "
+            "what cannot be downloaded; modules: build all; download: do not build what has a release.",
             autocompletion=_sources,
         ),
     ] = "auto",

@@ -273,9 +273,6 @@ def _command_errors() -> Iterator[None]:
 
 
 def _missing(error: ModuleNotFoundError) -> Exception:
-    from isthmus.core.errors import EnvironmentFault
+    from isthmus.core.errors import missing_extra
 
-    return EnvironmentFault(
-        f"{error.name} is not installed",
-        fix="Install the extras `detector` and `sanitise` (make install)",
-    )
+    return missing_extra(f"the package {error.name} is not installed", "edge,detector,sanitise")

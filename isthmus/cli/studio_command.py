@@ -32,7 +32,7 @@ def studio(
     Nothing is written before you save, and a file that changed meanwhile is not overwritten. Ctrl-C ends it.
     """
     from isthmus.cli import plan_command
-    from isthmus.core.errors import EnvironmentFault
+    from isthmus.core.errors import missing_extra
     from isthmus.studio.session import Session
 
     today = plan_command.planning_day(as_of)
@@ -40,10 +40,7 @@ def studio(
     try:
         from isthmus.studio import serving
     except ImportError as error:
-        raise EnvironmentFault(
-            f"the studio needs the package {error.name}",
-            fix="Install Isthmus with its extra `studio`: pip install 'isthmus[studio]'",
-        ) from None
+        raise missing_extra(f"the studio needs the package {error.name}", "studio") from None
     serving.serve(session, today, port, _announce if open_ else _print)
 
 

@@ -84,6 +84,23 @@ class EnvironmentFault(IsthmusError):
     verdict = "the environment is wrong"
 
 
+def missing_extra(what: str, extra: str, *, target: str = "install-all", where: str = "") -> EnvironmentFault:
+    """The error for a package that is not installed.
+
+    Args:
+        what: what cannot be done, with the package's name.
+        extra: the extra of pyproject.toml that has the package.
+        target: the Makefile's target that installs it in a checkout.
+        where: where the package is needed.
+    """
+    return EnvironmentFault(
+        what,
+        where=where,
+        fix=f"Run `make {target}` in a checkout of Isthmus, elsewhere `pip install 'isthmus[{extra}]'`. Then run the "
+        "same command again",
+    )
+
+
 class CalibrationDrift(IsthmusError):
     """Judged answers show that a calibration in use no longer holds."""
 

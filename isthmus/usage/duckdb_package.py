@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from isthmus.core.errors import EnvironmentFault
+from isthmus.core.errors import missing_extra
 
 
 def import_duckdb(why: str, where: str) -> Any:
@@ -12,9 +12,5 @@ def import_duckdb(why: str, where: str) -> Any:
     try:
         import duckdb
     except ImportError:
-        raise EnvironmentFault(
-            f"{why}, which is not installed",
-            where=where,
-            fix="Install it with `pip install 'isthmus[bills]'`, then run the same command again",
-        ) from None
+        raise missing_extra(f"{why}, which is not installed", "bills", where=where) from None
     return duckdb

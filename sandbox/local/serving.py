@@ -260,7 +260,7 @@ def _install(objects: Objects, progress: Progress) -> Objects:
     if nobody and any(pod.role == DESK_SIGN_ON for pod in objects.pods):
         progress(f"no review desk runs here: {nobody}")
     if not sends_mail and any(pod.role == NOTIFIER for pod in objects.pods):
-        progress("no notifier runs here: the package `apprise` is missing; run `make install`")
+        progress("no notifier runs here: the package `apprise` is missing; run `make try`")
     return replace(objects, pods=[pod for pod in objects.pods if pod.role not in left_out])
 
 

@@ -1,7 +1,7 @@
 """The user's cache of tools, with one folder for each tool and version.
 
     <cache>/toolchain/cluster-1.36.3-1f0c9a7b-linux-x86_64/bin/etcd …
-    <cache>/toolchain/downloads-…/                              what `--from download` fetched
+    <cache>/toolchain/cluster-1.36.3-9b2e71d0-release-linux-x86_64/bin/etcd …    official releases
     <cache>/toolchain/timings.json                              how long each build took
 
 A folder's name holds a digest of all that decides its content, so a changed go.sum means another folder. A folder
@@ -49,11 +49,12 @@ def tool_folder(tool: Tool) -> Path:
     return root() / f"{tool.name}-{tool.version}-{_digest(tool)}-{machine()}"
 
 
-def download_folder() -> Path:
-    """Return the folder of downloaded official releases, for the versions of the table."""
-    from sandbox.toolchain.table import KUBERNETES, KWOK, PULUMI
-
-    return root() / f"downloads-pulumi{PULUMI}-k8s{KUBERNETES}-kwok{KWOK}-{machine()}"
+def release_folder(tool: Tool) -> Path:
+    """Return the folder of a tool's official releases, whether it exists or not."""
+    digest = hashlib.sha256(" ".join(str(release.url) for release in tool.releases).encode())
+    if tool.package is None:
+        digest.update(_digest(tool).encode())
+    return root() / f"{tool.name}-{tool.version}-{digest.hexdigest()[:8]}-release-{machine()}"
 
 
 def _digest(tool: Tool) -> str:

@@ -1,192 +1,192 @@
-"""Downloads official releases for `--from download`. No other module downloads programs.
+"""Downloads official releases of tools into the cache. No other module downloads programs.
 
-`pulumi.automation` downloads Pulumi's command line and language hosts, and `pulumi plugin install` its providers.
-kwokctl comes from its GitHub releases. It names the download addresses of Kubernetes, etcd and kwok.
+The table of tools names the files. Each tool gets a folder of its own, which appears complete or not at all.
 """
 
 from __future__ import annotations
 
-import io
+import hashlib
+import http.client
 import os
 import platform
-import shutil
-import subprocess
-import sys
 import tarfile
+import threading
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
-from importlib import metadata
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urldefrag
+from urllib.parse import urlsplit
 
-from isthmus.core.errors import EnvironmentFault
-from sandbox.toolchain import cache
+from isthmus.core.errors import EnvironmentFault, InputError
+from sandbox.toolchain import cache, scripts
 from sandbox.toolchain.progress import Progress
-from sandbox.toolchain.table import (
-    CLUSTER,
-    ENGINE,
-    HELPER,
-    HOST,
-    KUBERNETES,
-    KWOK,
-    PROVIDER,
-    PULUMI,
-    YAML_HOST,
-    Tool,
-)
+from sandbox.toolchain.table import ENGINE, Release, Tool
 
-KWOK_RELEASES = "https://github.com/kubernetes-sigs/kwok/releases/download"
-"""Download addresses are <this>/v<version>/kwokctl-<os>-<arch>, as kwok documents. The environment variable
-KWOK_BINARY_PREFIX overrides them, as in kwokctl."""
-
-PROVIDERS = {"kubernetes": "pulumi-kubernetes", "aws": "pulumi-aws"}
-"""Python package by provider. The provider must have the package's version."""
+MIRROR = "ISTHMUS_RELEASES"
+"""Environment variable with the address of a mirror: `https://HOST/PATH` is asked at `$ISTHMUS_RELEASES/HOST/PATH`."""
+PROBE_S = 2.0
+SILENCE_S = 30.0
+"""A download fails if no byte arrives for so long."""
+SECURE = ("https://", "http://127.0.0.1:")
+CHUNK = 1 << 20
 
 
-def fetch(
-    missing: list[Tool], progress: Progress, install_pulumi: Callable[[Path], None] | None = None
-) -> None:
-    """Download these tools into the cache. Earlier downloads stay.
-
-    `install_pulumi` installs a Pulumi release into a folder; by default Pulumi's own installer does. Raises
-    `EnvironmentFault` if a download fails. No incomplete download is left.
-    """
-    if HELPER in missing:
-        raise EnvironmentFault(
-            f"{HELPER.programs[0]} cannot be downloaded by `--from download`",
-            fix="Build it with `isthmus sandbox install --tool signing-helper`, which needs Go and a C compiler, or "
-            "put AWS's own program on PATH",
-        )
-    download_folder = cache.download_folder()
-    with cache.exclusive(download_folder, "another install is downloading; waiting for it", progress.note):
-        if ENGINE in missing or HOST in missing or YAML_HOST in missing:
-            _fetch_once(
-                download_folder / "pulumi", progress, f"Pulumi {PULUMI}", install_pulumi or _install_pulumi
-            )
-        if PROVIDER in missing:
-            _fetch_once(
-                download_folder / "providers",
-                progress,
-                "Pulumi's providers for Kubernetes and AWS",
-                _install_providers,
-            )
-        if CLUSTER in missing:
-            _fetch_once(
-                download_folder / "cluster",
-                progress,
-                f"Kubernetes {KUBERNETES} and kwok {KWOK}",
-                _install_cluster,
-            )
-        with cache.explain_disk_errors(download_folder):
-            _link_all(download_folder)
+def is_offered(tool: Tool) -> bool:
+    """Whether a tool's publisher offers it for this machine."""
+    return bool(tool.releases) and all(release.url for release in tool.releases)
 
 
-def _fetch_once(target: Path, progress: Progress, title: str, make: Callable[[Path], None]) -> None:
-    if target.exists():
-        return
-    progress.note(f"downloading {title}")
-    with cache.fill_folder(target) as folder:
+def unreachable(tools: list[Tool]) -> str | None:
+    """Ask the publishers of these tools for an answer within two seconds. Returns None or the address without one."""
+    urls = [release.url for tool in tools for release in tool.releases if release.url]
+    hosts = {urlsplit(url).netloc: _mirrored(url) for url in urls}
+    answered: set[str] = set()
+
+    def ask(url: str) -> None:
         try:
-            make(folder)
-        except (
-            urllib.error.URLError,
-            subprocess.CalledProcessError,
-            tarfile.TarError,
-            RuntimeError,
-        ) as error:
-            output = getattr(error, "output", None) or getattr(error, "stderr", None) or error
-            reason = (output.decode(errors="replace") if isinstance(output, bytes) else str(output)).strip()[
-                -300:
-            ]
-            raise EnvironmentFault(
-                f"{title} could not be downloaded: {reason}",
-                fix="Check the connection to the internet, or run `isthmus sandbox install` without "
-                "`--from download`: it builds the tool and needs package registries only",
-            ) from None
+            with _open(url, PROBE_S, "HEAD"):
+                answered.add(url)
+        except urllib.error.HTTPError:  # what is wrong there, the download says
+            answered.add(url)
+        except (OSError, http.client.HTTPException):
+            pass
+
+    threads = [threading.Thread(target=ask, args=(url,), daemon=True) for url in hosts.values()]
+    deadline = time.monotonic() + PROBE_S
+    for thread in threads:
+        thread.start()
+    for thread in threads:  # looking up a name may take longer than any timeout
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return next((url for url in hosts.values() if url not in answered), None)
 
 
-def _install_pulumi(folder: Path) -> None:
-    from pulumi.automation import PulumiCommand
-    from semver import VersionInfo
+def fetch(tool: Tool, progress: Progress) -> None:
+    """Download a tool into the cache, unless it is there.
 
-    PulumiCommand.install(root=str(folder), version=VersionInfo.parse(PULUMI))
+    Raises:
+        EnvironmentFault: a file cannot be downloaded, is damaged, or lacks a program. Nothing of the tool is left.
+    """
+    target = cache.release_folder(tool)
+    if tool.package is None:
+        fetch(ENGINE, progress)
+    with cache.exclusive(
+        target, f"another install is downloading {tool.name}; waiting for it", progress.note
+    ):
+        if target.exists():
+            return
+        with cache.fill_folder(target) as folder:
+            programs = folder / "bin"
+            programs.mkdir()
+            if tool.package is None:
+                scripts.write_host(programs, cache.release_folder(ENGINE) / "bin" / scripts.EXEC)
+                return
+            for release in tool.releases:
+                _fetch_release(tool, release, programs, progress)
 
 
-def _install_providers(folder: Path) -> None:
-    from sandbox.toolchain.lookup import find
-
-    pulumi = find("pulumi") or cache.download_folder() / "pulumi" / "bin" / "pulumi"
-    for name, package in PROVIDERS.items():
-        subprocess.run(
-            [str(pulumi), "plugin", "install", "resource", name, metadata.version(package)],
-            env={**os.environ, "PULUMI_HOME": str(folder), "PULUMI_SKIP_UPDATE_CHECK": "true"},
-            capture_output=True,
-            check=True,
+def _fetch_release(tool: Tool, release: Release, programs: Path, progress: Progress) -> None:
+    address = _mirrored(str(release.url))
+    name = address.rpartition("/")[2]
+    progress.note(f"downloading {name} for {tool.name}")
+    algorithm, expected = _expected_digest(release, name)
+    digest = hashlib.new(algorithm)
+    saved = programs / name
+    with saved.open("wb") as file:
+        for chunk in _read(address, progress):
+            file.write(chunk)
+            digest.update(chunk)
+    if expected and digest.hexdigest() != expected:
+        raise _fault(
+            address, f"its {algorithm.upper()} is {digest.hexdigest()}, its publisher states {expected}"
         )
+    if name.endswith(".tar.gz"):
+        _unpack(saved, address, release.programs)
+        saved.unlink()
+    else:
+        saved.rename(programs / release.programs[0])
+    for program in release.programs:
+        (programs / program).chmod(0o755)
 
 
-def _install_cluster(folder: Path) -> None:
-    prefix = os.environ.get("KWOK_BINARY_PREFIX", f"{KWOK_RELEASES}/v{KWOK}")
-    kwokctl = folder / "kwokctl"
-    _save_program(kwokctl, _download(f"{prefix}/kwokctl-{sys.platform}-{_architecture()}"))
-    addresses = subprocess.run(
-        [str(kwokctl), "get", "artifacts", "--runtime", "binary"],
-        env={**os.environ, "KWOK_KUBE_VERSION": f"v{KUBERNETES}", "KWOK_WORKDIR": str(folder / "work")},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    shutil.rmtree(folder / "work", ignore_errors=True)
-    for address in addresses.split():
-        url, member = urldefrag(address)
-        name = member or Path(url).name.removesuffix(f"-{sys.platform}-{_architecture()}")
-        if name in CLUSTER.programs:
-            content = _download(url)
-            _save_program(folder / name, _extract(content, name) if member else content)
-    missing = [name for name in CLUSTER.programs if not (folder / name).exists()]
-    if missing:
-        raise RuntimeError(f"kwokctl names no download of {', '.join(missing)}")
+def _expected_digest(release: Release, name: str) -> tuple[str, str | None]:
+    """The algorithm and the digest that a file must have. None: its publisher states none."""
+    if release.sha512:
+        return "sha512", release.sha512[platform.machine().lower()]
+    if not release.checksums:
+        return "sha256", None
+    address = _mirrored(release.checksums)
+    lines = b"".join(_read(address)).decode("utf-8", errors="replace").splitlines()
+    digests = {words[1].lstrip("*"): words[0].lower() for line in lines if len(words := line.split()) == 2}
+    if name not in digests:
+        raise _fault(address, f"it does not list {name}")
+    return "sha256", digests[name]
 
 
-def _download(url: str) -> bytes:
-    # The addresses come from the table and from kwokctl.
-    if not url.startswith(("https://", "http://127.0.0.1:")):
-        raise RuntimeError(f"{url} is not https")
-    with urllib.request.urlopen(url, timeout=60) as response:  # noqa: S310
-        return response.read()
+def _unpack(archive: Path, address: str, names: tuple[str, ...]) -> None:
+    """Take programs out of an archive into its own folder."""
+    missing = set(names)
+    try:
+        with tarfile.open(archive, "r|gz") as members:
+            for member in members:
+                name = Path(member.name).name
+                if name not in missing or not (member.isfile() and (content := members.extractfile(member))):
+                    continue
+                missing.remove(name)
+                with archive.with_name(name).open("wb") as file:
+                    while chunk := content.read(CHUNK):
+                        file.write(chunk)
+                if not missing:
+                    return
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise _fault(address, f"it is not a complete archive ({error})") from None
+    raise _fault(address, f"it does not contain {', '.join(sorted(missing))}")
 
 
-def _extract(content: bytes, name: str) -> bytes:
-    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-        for member in archive:
-            if member.isfile() and Path(member.name).name == name:
-                reader = archive.extractfile(member)
-                assert reader is not None
-                return reader.read()
-    raise tarfile.TarError(f"there is no {name} in it")
+def _read(address: str, progress: Progress | None = None) -> Iterator[bytes]:
+    """Yield what an address holds, and note every ten seconds how much that is so far."""
+    try:
+        with _open(address, SILENCE_S) as response:
+            if not response.url.startswith(SECURE):
+                raise _fault(address, f"it leads to {response.url}, which is not https")
+            total, done, noted = int(response.headers.get("Content-Length") or 0), 0, time.monotonic()
+            while chunk := response.read(CHUNK):
+                done += len(chunk)
+                yield chunk
+                if progress and time.monotonic() - noted >= 10:
+                    noted = time.monotonic()
+                    progress.note(
+                        f"    {done >> 20} of {total >> 20} MiB" if total else f"    {done >> 20} MiB"
+                    )
+    except urllib.error.HTTPError as error:
+        raise _fault(address, str(error)) from None
+    except (OSError, http.client.HTTPException) as error:
+        raise _fault(address, str(getattr(error, "reason", error))) from None
+    if done < total:
+        raise _fault(address, f"the connection ended after {done} of {total} bytes")
 
 
-def _save_program(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
-    path.chmod(0o755)
+def _open(url: str, timeout_s: float, method: str = "GET") -> http.client.HTTPResponse:
+    # Every address is checked by `_mirrored`.
+    request = urllib.request.Request(_mirrored(url), method=method)  # noqa: S310
+    return urllib.request.urlopen(request, timeout=timeout_s)  # noqa: S310
 
 
-def _architecture() -> str:
-    return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine().lower(), platform.machine().lower())
+def _mirrored(url: str) -> str:
+    mirror = os.environ.get(MIRROR, "").rstrip("/")
+    if mirror and not url.startswith(mirror):
+        if not mirror.startswith(SECURE):
+            raise InputError(
+                f"{MIRROR} is `{mirror}`, which is not an https address", fix="Name one, or unset it"
+            )
+        url = f"{mirror}/{url.removeprefix('https://')}"
+    return url
 
 
-def _link_all(download_folder: Path) -> None:
-    """Link every downloaded program in one folder `bin`. Links are renamed into place, so none is ever missing."""
-    folder = download_folder / "bin"
-    folder.mkdir(exist_ok=True)
-    programs = [
-        *(download_folder / "pulumi" / "bin").glob("pulumi*"),
-        *(download_folder / "cluster").glob("*"),
-    ]
-    programs += (download_folder / "providers" / "plugins").glob("resource-*/pulumi-resource-*")
-    for program in programs:
-        temporary_link = folder / f".{program.name}.new"
-        temporary_link.unlink(missing_ok=True)
-        temporary_link.symlink_to(os.path.relpath(program, folder))
-        temporary_link.rename(folder / program.name)
+def _fault(address: str, reason: str) -> EnvironmentFault:
+    return EnvironmentFault(
+        f"{address} could not be used: {reason}",
+        fix="Check the connection to the internet and run the same command again, or build the tool with "
+        "`isthmus sandbox install --from modules`, which needs Go and package registries only",
+    )

@@ -26,8 +26,8 @@ FLAGS = ("-mod=readonly", "-trimpath")
 def require_go() -> Path:
     """Return the `go` on PATH. Raises `EnvironmentFault` if it is missing or too old."""
     fix = (
-        f"Install Go {MINIMUM[0]}.{MINIMUM[1]} or newer, or run `isthmus sandbox install --from download` "
-        "on a machine with the open internet, or put the official programs on PATH"
+        f"Install Go {MINIMUM[0]}.{MINIMUM[1]} or newer, or put the official programs on PATH. Where "
+        "the publishers' release pages can be reached, `isthmus sandbox install --from download` needs no Go"
     )
     go = shutil.which("go")
     if not go:

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from isthmus.core.errors import InputError
+from isthmus.core.errors import EnvironmentFault, InputError
 from sandbox.toolchain import cache, debian, gobuild, scripts
 from sandbox.toolchain import lookup as tool_lookup
 from sandbox.toolchain.lookup import ToolStatus
 from sandbox.toolchain.progress import Progress
 from sandbox.toolchain.table import ENGINE, TOOLS, Tool, find_tool
 
-SOURCES = ("auto", "build", "download")
+SOURCES = ("auto", "modules", "download")
 
 
 def install(
@@ -25,8 +25,10 @@ def install(
     """Install the tools that are missing, and return the state of every program.
 
     Args:
-        source: `auto` uses programs on PATH and in the cache, and builds the others from Go modules. `build` does
-            the same but ignores programs on PATH. `download` downloads official releases.
+        source: `auto` uses programs on PATH and in the cache, downloads the official releases of the others if
+            their publishers answer within two seconds, and builds what could not be downloaded from Go modules.
+            `modules` builds, and ignores what is on PATH or downloaded. `download` does not build a tool instead
+            of its release. Tools without a release are always built.
         tools: names of tools, Debian packages or programs. Default: the tools with `wanted`.
         progress: receives the progress.
 
@@ -35,6 +37,7 @@ def install(
         EnvironmentFault: Go is missing, the disk is full, or a download or build fails. Finished tools stay, and
             the next call continues.
     """
+    source = "modules" if source == "build" else source  # its name until December 2026
     if source not in SOURCES:
         raise InputError(f"the source `{source}` is unknown", fix=f"Choose one of {', '.join(SOURCES)}")
     progress = progress or Progress()
@@ -45,15 +48,40 @@ def install(
         package.install()
         tools = [name for name in tools or () if name not in (package.name, *package.programs)]
     selected = _select_tools(tools)
-    if source == "download":
-        from sandbox.toolchain import download
-
-        download.fetch([tool for tool in selected if _is_missing(tool)], progress)
-        selected = [tool for tool in selected if tool.package is None]  # the others are official now
-    missing = [tool for tool in selected if (not _is_built(tool) if source == "build" else _is_missing(tool))]
+    if source == "modules":
+        missing = [tool for tool in selected if not _is_built(tool)]
+    else:
+        missing = [tool for tool in selected if _is_missing(tool)]
+        _download([tool for tool in missing if tool.releases], progress, or_build=source == "auto")
+        missing = [tool for tool in missing if _is_missing(tool)]
     if missing:
         _make(missing, progress)
     return tool_lookup.status()
+
+
+def _download(tools: list[Tool], progress: Progress, *, or_build: bool) -> None:
+    """Download official releases. With `or_build`, what cannot be downloaded is left to the build, which is noted."""
+    if not tools:
+        return
+    from sandbox.toolchain import download
+
+    offered = [tool for tool in tools if download.is_offered(tool)]
+    if not or_build:
+        if others := [tool.name for tool in tools if tool not in offered]:
+            raise EnvironmentFault(
+                f"{', '.join(others)}: the publisher has no release for {cache.machine()}",
+                fix="Build it with `isthmus sandbox install --from modules`",
+            )
+    elif offered and (address := download.unreachable(offered)):
+        progress.note(f"{address} does not answer: the tools are built from Go modules, not downloaded")
+        return
+    for tool in offered:
+        try:
+            download.fetch(tool, progress)
+        except EnvironmentFault as error:
+            if not or_build:
+                raise
+            progress.note(f"{error.what}; {tool.name} is built from Go modules instead")
 
 
 def _select_tools(names: Sequence[str] | None) -> list[Tool]:
@@ -113,7 +141,8 @@ def _make_tool(go: Path, tool: Tool, position: int, fetched: Future[None] | None
         with cache.fill_folder(target) as folder:
             (folder / "bin").mkdir()
             if tool.package is None:
-                _write_host(go, folder / "bin")
+                sources = gobuild.module_folder(go, ENGINE, "github.com/pulumi/pulumi/sdk/v3")
+                scripts.write_host(folder / "bin", sources / "python" / "cmd" / scripts.EXEC)
                 return
             first_program, *other_programs = (folder / "bin" / name for name in tool.programs)
             compiled = gobuild.build(
@@ -130,13 +159,3 @@ def _link_program(program: Path, link: Path) -> None:
         os.link(program, link)
     except OSError:
         shutil.copy2(program, link)
-
-
-def _write_host(go: Path, folder: Path) -> None:
-    sources = gobuild.module_folder(go, ENGINE, "github.com/pulumi/pulumi/sdk/v3")
-    for name, text in (
-        ("pulumi-language-python", scripts.host_script()),
-        (scripts.EXEC, (sources / "python" / "cmd" / scripts.EXEC).read_text(encoding="utf-8")),
-    ):
-        (folder / name).write_text(text, encoding="utf-8")
-        (folder / name).chmod(0o755)

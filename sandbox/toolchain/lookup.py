@@ -49,8 +49,9 @@ def find_official(name: str) -> Path | None:
 
 
 def find_downloaded(name: str) -> Path | None:
-    """Return the program if `--from download` has downloaded it."""
-    return _executable(cache.download_folder() / "bin" / name)
+    """Return the program if it is in the cache as its publisher released it."""
+    tool = tool_of(name)
+    return _executable(cache.release_folder(tool) / "bin" / name) if tool and tool.releases else None
 
 
 def _locate(name: str) -> tuple[Source, Path | None]:
@@ -111,6 +112,10 @@ def _package_status(package: debian.DebianPackage, name: str) -> ToolStatus:
 def _status(tool: Tool, name: str) -> ToolStatus:
     source, path = _locate(name)
     version = tool.version if source == "built" else _query_version(name, path) if path else None
+    if source == "downloaded" and not version:
+        version = next(
+            (release.package_version for release in tool.releases if release.package), tool.version
+        )
     return ToolStatus(name, source, version, path, tool.purpose, tool.wanted)
 
 

@@ -27,3 +27,13 @@ def host_script() -> str:
         "export ISTHMUS_LANGUAGE_EXEC\n"
         f'exec {shlex.quote(sys.executable)} -P -c {shlex.quote(code)} "$@"\n'
     )
+
+
+def write_host(folder: Path, exec_script: Path) -> None:
+    """Write the script, and beside it a copy of Pulumi's own script that it starts."""
+    for name, text in (
+        ("pulumi-language-python", host_script()),
+        (EXEC, exec_script.read_text(encoding="utf-8")),
+    ):
+        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).chmod(0o755)

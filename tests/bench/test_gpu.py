@@ -63,7 +63,7 @@ def test_without_a_known_gpu_it_prints_the_reason_and_succeeds(
 
 def test_make_gpu_runs_it() -> None:
     rules = Path("Makefile").read_text("utf-8")
-    assert "\ngpu: install ##" in rules
+    assert "\ngpu: install-all ##" in rules
     assert "-m bench.gpu\n" in rules
 
 

@@ -76,6 +76,12 @@ def narratives(*clients: str) -> dict[str, Any]:
     return gateway(RESTRICTED, workloads=[{"name": "transaction-narratives", "clients": [*clients]}])
 
 
+def freezes(*days: int) -> dict[str, Any]:
+    """Releases do not move on, on these days of January 2027."""
+    spans = [{"begin": f"2027-01-{day:02}T00:00:00Z", "end": f"2027-01-{day:02}T23:00:00Z"} for day in days]
+    return gateway(INTERNAL, release_freezes=spans)
+
+
 def names_model(letter: str) -> dict[str, Any]:
     german = {"file": "bank_de_names-1.0.0-py3-none-any.whl", "sha256": letter * 64, "language": "de"}
     english = next(entry for entry in bank.overrides()["gateways"] if entry["name"] == INTERNAL)["screening"][
@@ -226,6 +232,11 @@ LOOSENED: dict[str, tuple[dict[str, Any], dict[str, Any], set[str]]] = {
         {"imports": {"Bucket bank-frankfurt-bucket": "legacy-shared-bucket"}},
         {"imports.Bucket bank-frankfurt-bucket"},
     ),
+    "a release freeze that ends": (
+        freezes(4, 9),
+        freezes(4),
+        {f"gateways[{INTERNAL}].release_freezes[1]"},
+    ),
     "held answers are kept longer": (
         {},
         gateway(RESTRICTED, reviews={"keep_days": 3660}),
@@ -252,6 +263,7 @@ FREELY: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "fewer clients": (narratives("a.svc", "b.svc"), narratives("a.svc")),
     "fewer classes of an owner": (owners("confidential", "restricted"), owners("confidential")),
     "people, who are named by their groups": ({}, owners()),
+    "one more release freeze": (freezes(4), freezes(4, 9)),
     "shorter retention of held answers": ({}, gateway(RESTRICTED, reviews={"keep_days": 8})),
     "a salted prefix cache": (model(prefix_cache="shared"), model(prefix_cache="salted")),
     "another digest of the same image": (

@@ -88,7 +88,7 @@ def class_lowered() -> Preview:
 
 
 LOCKS = ("requirements.lock", "serve-requirements.lock", "dev-requirements.lock")
-CODE = ("edge", "evaluations", "sandbox", "scripts", "pyproject.toml", *LOCKS)
+CODE = ("edge", "evaluations", "sandbox", "scripts", "trainer", "pyproject.toml", *LOCKS)
 """Beside the program in this repository: `isthmus ci` compares what it imports, and its packages."""
 
 

@@ -80,11 +80,13 @@ class FakeGo:
 
 @pytest.fixture
 def cache_root(tmp_path, monkeypatch):
-    """An empty cache, an empty PULUMI_HOME, and a PATH with the system's folders only."""
+    """An empty cache, an empty PULUMI_HOME, an empty PATH, and no publisher that answers."""
     root = tmp_path / "cache"
     monkeypatch.setenv("ISTHMUS_CACHE", str(root))
     monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "pulumi-home"))
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.setenv("ISTHMUS_RELEASES", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     return root / "toolchain"
 
 

@@ -1,61 +1,78 @@
-"""`--from download`, against a server and an installer of this test: nothing here reaches the internet."""
+"""Official releases before builds, against a server of this test: nothing here reaches the internet."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
-from isthmus.core.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault, InputError
 from sandbox import toolchain
-from sandbox.toolchain import cache, download, table
+from sandbox.toolchain import cache, download, scripts, table
 from sandbox.toolchain.progress import Progress
 
-SCRIPT = b"#!/bin/sh\necho v1.36.3\n"
+PROGRAM = b"#!/bin/sh\necho v1.36.3\n"
+WANTED = [name for tool in table.TOOLS if tool.wanted for name in tool.programs]
 
 
-def tar_with(name: str, content: bytes) -> bytes:
+class Notes(Progress):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def archive_with(names: tuple[str, ...]) -> bytes:
     whole = io.BytesIO()
     with tarfile.open(fileobj=whole, mode="w:gz") as archive:
-        entry = tarfile.TarInfo(f"etcd-v3/{name}")
-        entry.size = len(content)
-        archive.addfile(entry, io.BytesIO(content))
+        for name in ("README", *names):
+            entry = tarfile.TarInfo(f"release/bin/{name}")
+            entry.size = len(PROGRAM)
+            archive.addfile(entry, io.BytesIO(PROGRAM))
     return whole.getvalue()
 
 
-class Releases(ThreadingHTTPServer):
-    """Serves what is in `files`, and remembers what was asked for."""
+class Publishers(ThreadingHTTPServer):
+    """All publishers at one address. `files` holds content by `/HOST/PATH`, `asked` the paths of downloads so far."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.asked: list[str] = []
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.base = f"http://127.0.0.1:{self.server_address[1]}"
-        suffix = f"{download.sys.platform}-{download._architecture()}"
-        kube = [f"/kube/{name}" for name in table.CLUSTER.programs if name.startswith("kube-")]
-        addresses = [self.base + path for path in kube]
-        addresses += [
-            f"{self.base}/etcd.tar.gz#etcd",
-            f"{self.base}/kwok/kwok-{suffix}",
-            f"{self.base}/kubectl",
-        ]
-        kwokctl = "#!/bin/sh\n" + "".join(f"echo '{address}'\n" for address in addresses)
-        self.files = dict.fromkeys(kube, SCRIPT)
-        self.files["/etcd.tar.gz"] = tar_with("etcd", SCRIPT)
-        self.files[f"/kwok/kwok-{suffix}"] = SCRIPT
-        self.files[f"/kwok/kwokctl-{suffix}"] = kwokctl.encode()
+        self.address = f"http://127.0.0.1:{self.server_address[1]}"
+        for release in (release for tool in table.TOOLS for release in tool.releases):
+            url = str(release.url)
+            content = archive_with(release.programs) if url.endswith(".tar.gz") else PROGRAM
+            self.files[self.path(url)] = content
+            if release.checksums:
+                line = f"{hashlib.sha256(content).hexdigest()}  {url.rpartition('/')[2]}\n"
+                self.files[self.path(release.checksums)] = line.encode()
+
+    @staticmethod
+    def path(url: str) -> str:
+        return "/" + url.removeprefix("https://")
+
+    def find(self, part: str) -> str:
+        return next(path for path in self.files if part in path)
 
 
 class _Handler(BaseHTTPRequestHandler):
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
     def do_GET(self) -> None:
-        assert isinstance(self.server, Releases)
+        assert isinstance(self.server, Publishers)
         self.server.asked.append(self.path)
         content = self.server.files.get(self.path)
         self.send_response(200 if content is not None else 404)
+        self.send_header("Content-Length", str(len(content or b"")))
         self.end_headers()
         self.wfile.write(content or b"")
 
@@ -64,65 +81,109 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def releases(monkeypatch):
-    server = Releases()
+def publishers(cache_root, monkeypatch):
+    server = Publishers()
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
-    monkeypatch.setenv("KWOK_BINARY_PREFIX", f"{server.base}/kwok")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("ISTHMUS_RELEASES", server.address)
+    # The archive of Kubernetes is another one here, so it has another digest. The digest in the table has its own test.
+    kubernetes = table.CLUSTER.releases[-1]
+    digest = hashlib.sha512(server.files[server.path(str(kubernetes.url))]).hexdigest()
+    here = replace(kubernetes, sha512=dict.fromkeys(kubernetes.sha512, digest))
+    monkeypatch.setitem(vars(table.CLUSTER), "releases", (*table.CLUSTER.releases[:-1], here))
     yield server
     server.shutdown()
     thread.join()
     server.server_close()
 
 
-def pulumi_installer(folder: Path) -> None:
-    """Puts a release in place as Pulumi's own installer does; its `plugin install` makes the plugin's folder."""
-    (folder / "bin").mkdir()
-    script = (
-        '#!/bin/sh\n[ "$1" = plugin ] || { echo v3.274.1; exit; }\n'
-        'd="$PULUMI_HOME/plugins/resource-$4-v$5"\n'
-        'mkdir -p "$d"; echo "#!/bin/sh" > "$d/pulumi-resource-$4"; chmod +x "$d/pulumi-resource-$4"\n'
-    )
-    for name in ("pulumi", "pulumi-language-python", "pulumi-language-python-exec", "pulumi-language-yaml"):
-        (folder / "bin" / name).write_text(script)
-        (folder / "bin" / name).chmod(0o755)
+def sources() -> dict[str, str]:
+    return {entry.name: entry.source for entry in toolchain.status() if entry.name in WANTED}
 
 
-@pytest.fixture
-def no_internet(cache_root, monkeypatch):
-    monkeypatch.setattr(download, "_install_pulumi", pulumi_installer)
-    monkeypatch.setenv("PATH", "/usr/bin:/bin")
-
-
-def test_official_releases_are_fetched_and_found_without_go(releases, no_internet):
-    done = {entry.name: entry for entry in toolchain.install("download")}
-    expected = [name for tool in table.TOOLS if tool.wanted for name in tool.programs]
-    assert {done[name].source for name in expected} == {"downloaded"}
+def test_official_releases_come_before_builds_and_need_no_go(publishers, cache_root):
+    done = {entry.name: entry for entry in toolchain.install()}
+    assert set(sources().values()) == {"downloaded"}
     assert done["etcd"].version == "1.36.3"
-    assert "/kubectl" not in releases.asked, "what is not needed is not fetched"
-    assert (cache.download_folder() / "bin" / "pulumi-resource-aws").exists()
-    before = len(releases.asked)
-    toolchain.install("download")
-    assert len(releases.asked) == before, "what is there is not fetched again"
-
-
-def test_a_failed_download_leaves_nothing_half_made_and_says_what_else_there_is(releases, no_internet):
-    del releases.files["/kube/kube-scheduler"]
-    with pytest.raises(EnvironmentFault, match=r"could not be downloaded.*404.*without `--from download`"):
-        toolchain.install("download")
-    assert toolchain.find("etcd") is None
-    assert not list(cache.root().glob(f"**/{cache.TEMPORARY_PREFIX}*"))
-    assert toolchain.find("pulumi") is None or (cache.download_folder() / "pulumi").exists()
-
-
-def test_an_address_that_is_not_https_is_refused(releases, no_internet):
-    suffix = next(path for path in releases.files if "kwokctl-" in path)
-    releases.files[suffix] = b"#!/bin/sh\necho http://elsewhere.example/bin/etcd\n"
-    with pytest.raises(EnvironmentFault, match="not https"):
-        download.fetch([table.CLUSTER], Progress())
-
-
-def test_nothing_is_fetched_unless_asked(go, releases):
+    assert done["pulumi-resource-kubernetes"].version == "4.34.2"
+    host = toolchain.find("pulumi-language-python")
+    assert host is not None
+    assert "sandbox.host" in host.read_text(), "Python programs are run by our own host"
+    assert (host.parent / scripts.EXEC).read_bytes() == PROGRAM
+    before = list(publishers.asked)
+    assert len(before) == len(set(before)), "no file is fetched twice"
     toolchain.install()
-    assert releases.asked == []
+    assert publishers.asked == before, "what is there is not fetched again"
+
+
+def test_publishers_that_do_not_answer_leave_it_to_the_build(go):
+    notes = Notes()
+    toolchain.install(progress=notes)
+    assert set(sources().values()) == {"built"}
+    assert [line for line in notes.lines if "does not answer: the tools are built from Go modules" in line]
+
+
+def cut(files: dict[str, bytes], path: str) -> None:
+    files[path] = files[path][:-20]
+
+
+DAMAGE = {
+    "missing": (lambda files, path: files.pop(path), "404"),
+    "other content": (lambda files, path: files.update({path: archive_with(("x",))}), "its publisher states"),
+    "cut": (cut, "its publisher states"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("file", ["kubernetes-server", "pulumi-v", "etcd-v"])
+def test_a_failed_or_damaged_download_is_noted_and_the_tool_is_built(
+    go, publishers, cache_root, damage, file
+):
+    path, notes = publishers.find(file), Notes()
+    change, expected = DAMAGE[damage]
+    change(publishers.files, path)
+    done = toolchain.install(progress=notes)
+    assert [line for line in notes.lines if path in line and expected in line and "is built from Go" in line]
+    built = {entry.name for entry in done if entry.source == "built"}
+    assert ("pulumi" if file == "pulumi-v" else "etcd") in built
+    assert toolchain.find("pulumi-resource-kubernetes") == (
+        cache.release_folder(table.PROVIDER) / "bin" / "pulumi-resource-kubernetes"
+    )
+    assert not list(cache_root.glob(f"**/{cache.TEMPORARY_PREFIX}*"))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        ("checksums.txt", b"", "does not list"),
+        ("pulumi-resource-kubernetes", b"no archive", "not a complete archive"),
+        ("pulumi-resource-kubernetes", archive_with(("x",)), "does not contain pulumi-resource-kubernetes"),
+    ],
+)
+def test_a_forced_download_does_not_build_and_leaves_nothing_half_made(
+    go, publishers, cache_root, file, content, reason
+):
+    publishers.files[publishers.find(file)] = content
+    with pytest.raises(EnvironmentFault, match=rf"{reason}.*--from modules"):
+        toolchain.install("download")
+    assert go.builds == []
+    assert not list(cache_root.glob(f"**/{cache.TEMPORARY_PREFIX}*"))
+
+
+def test_a_tool_without_a_release_is_built(go, publishers):
+    toolchain.install("download", tools=["alertmanager"])
+    assert len(go.builds) == 1
+    assert publishers.asked == []
+
+
+def test_a_mirror_that_is_not_https_is_refused(publishers, monkeypatch):
+    monkeypatch.setenv(download.MIRROR, "http://mirror.example")
+    with pytest.raises(InputError, match="not an https address"):
+        toolchain.install()
+
+
+def test_every_address_is_https_and_names_the_version():
+    for tool in table.TOOLS:
+        for release in tool.releases:
+            assert str(release.url).startswith("https://")
+            assert all(len(digest) == 128 for digest in release.sha512.values())

@@ -95,10 +95,11 @@ def test_a_plugin_that_pulumi_installed_is_found_and_the_newest_wins(go, tmp_pat
     assert (actual.source, actual.version) == ("official", "4.34.2")
 
 
-def test_from_build_does_not_count_what_is_on_path(go, cache_root):
+@pytest.mark.parametrize("source", ["modules", "build"])
+def test_from_modules_does_not_count_what_is_on_path(go, cache_root, source):
     for name in WANTED:
         go.program(go.bin / name)
-    toolchain.install("build", tools=["engine"])
+    toolchain.install(source, tools=["engine"])
     assert len(go.builds) == 1
 
 

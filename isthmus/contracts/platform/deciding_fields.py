@@ -196,7 +196,7 @@ COMPARED: Mapping[str, tuple[str, ...]] = {
 ADDED_FREELY = frozenset(
     {
         *("gateways.workloads", "gateways.teams", "gateways.traces", "gateways.workloads.canary"),
-        "gateways.workloads.canary.evaluation",
+        *("gateways.workloads.canary.evaluation", "gateways.release_freezes"),
         *("gateways.workloads.review", "gateways.screening", "guardrails.pii", "gateways.reviews.cases"),
         *_below("gateways.screening", "patterns models topics guards"),
         *_below("gateways.reviews.desk", "reasons reasons.codes guidelines planted"),
@@ -239,11 +239,6 @@ def _more_than_stated(old: Any, new: Any) -> bool:
 
 def _added(old: Any, new: Any) -> bool:
     return bool(set(new or ()) - set(old or ()))
-
-
-def _fewer_freezes(old: Any, new: Any) -> bool:
-    """Of times in which no release moves on: whether one that was stated is gone."""
-    return any(freeze not in (new or ()) for freeze in old or ())
 
 
 def _removed(old: Any, new: Any) -> bool:
@@ -353,7 +348,6 @@ LOOSER: Mapping[str, Looser] = {
     # Gateways
     "gateways.workloads.clients": _wider,
     "gateways.releasers": _added,
-    "gateways.release_freezes": _fewer_freezes,
     "gateways.audit.max_unsealed_s": _more_than_stated,
     "gateways.audit.content.days": _more,
     "gateways.reviews.keep_days": _more,

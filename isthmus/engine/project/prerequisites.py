@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.platform.lookups.aws import sites_with_known_api_server
-from isthmus.core.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault, missing_extra
 from isthmus.core.kubernetes_client import KubeClient
 from isthmus.engine.project import pins
 
@@ -55,9 +55,10 @@ def _enter_sandbox(stack: Stack, home: Path | None) -> None:
         from sandbox import api
         from sandbox.environment import unset_names
     except ImportError as error:
-        raise EnvironmentFault(
+        raise missing_extra(
             f"stack {stack.name} is a sandbox stack, but the sandbox's packages are not installed ({error.name})",
-            fix="Install them with `make install`",
+            "sandbox",
+            target="install",
         ) from None
     try:
         sandbox_environment = api.environment(home)
