@@ -14,7 +14,7 @@ WORKERS ?= 4
 TURN ?= commit
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-try install-all up try down check fast style lint changed-types test soak recovery bench images lock clean install toolchain graders
+.PHONY: help install install-try install-all up try down check fast style lint changed-types test soak cold recovery gpu bench images lock clean toolchain graders
 
 help: ## what can be asked for
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
@@ -88,6 +88,10 @@ test: lint toolchain graders ## everything, on the real engine, cluster and AWS 
 
 soak: toolchain graders ## the long matrices, whole
 	$(BIN)/python -m pytest -q -n $(WORKERS) --hypothesis-profile soak
+
+# It installs nothing here: everything happens in a new clone with an empty HOME.
+cold: ## the README's commands on a machine with empty caches, with the time of each step (COMMANDS="up try test"; an hour and a half)
+	$(PYTHON) -m scripts.cold $(COMMANDS)
 
 recovery: install-all toolchain ## the recovery matrix, printed: everything killed, at every fifth resource of the bank (hours)
 	$(BIN)/python -m tests.recovery
