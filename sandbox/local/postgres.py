@@ -130,10 +130,12 @@ class Postgres:
         if not _is_root() or (os.access(found, os.R_OK) and _is_open_to_all(found)):
             return found / name
         # `nobody` may not enter root's folders, so it gets a copy.
-        copied = self.folder / "programs"
-        if not copied.exists():
-            shutil.copytree(found.parent, copied, symlinks=True)
-        return copied / "bin" / name
+        package, copies = found.parents[1], self.folder / "programs"
+        libraries = package.with_name(f"{package.name}.libs")  # found from the programs by relative path
+        if not copies.exists():
+            for part in (found.parent, libraries):
+                shutil.copytree(part, copies / part.relative_to(package.parent), symlinks=True)
+        return copies / found.relative_to(package.parent) / name
 
     def _run(self, name: str, *arguments: str) -> None:
         done = subprocess.run(
