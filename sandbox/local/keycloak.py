@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 import zipfile
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.core.errors import EnvironmentFault
-from sandbox.toolchain import cache
+from sandbox.toolchain import cache, commands
 
 LOCK = Path(__file__).with_name("keycloak.lock")
 REALM = Path(__file__).with_name("realm.json")
@@ -28,7 +27,6 @@ REALM = Path(__file__).with_name("realm.json")
 PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 NEEDED = ("java", "mvn")
 HEAP = "-Xms64m -Xmx400m"
-INSTALL_S = 600
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,9 @@ def _fetch(folder: Path) -> Path:
     actual = hashlib.sha256(archive.read_bytes()).hexdigest()
     if actual != digest:
         raise EnvironmentFault(
-            f"the archive of Keycloak has the digest {actual}, not {digest}", where=str(LOCK)
+            f"Keycloak could not be installed: the SHA-256 of its archive is {actual}, not {digest}",
+            where=str(LOCK),
+            fix="A proxy or mirror may have changed it: delete ~/.m2/repository/org/keycloak and run `make try` again",
         )
     return archive
 
@@ -140,11 +140,5 @@ def environment() -> dict[str, str]:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=INSTALL_S)
-    if done.returncode != 0:
-        output = " ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
-        raise EnvironmentFault(
-            f"Keycloak could not be built: {output[-400:]}",
-            where=str(folder()),
-            fix="Maven's registry must be reachable; run the command again",
-        )
+    fix = "Java 17 and Maven must be on PATH, and Maven must reach its repository (~/.m2/settings.xml). Then run "
+    commands.run(command, "Keycloak could not be installed", fix=f"{fix}`make try` again")

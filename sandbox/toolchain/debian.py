@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from isthmus.core.errors import EnvironmentFault
-from sandbox.toolchain import cache
+from sandbox.toolchain import cache, commands
 
 
 @dataclass(frozen=True)
@@ -52,25 +51,23 @@ class DebianPackage:
                 self._run(["apt-get", "--quiet", "download", f"{self.name}={self.version}"], filling)
                 [file] = filling.glob("*.deb")
                 if (digest := hashlib.sha256(file.read_bytes()).hexdigest()) != self.sha256:
-                    raise self._fault(f"its SHA-256 is {digest}, and not {self.sha256}")
+                    raise EnvironmentFault(
+                        f"{self._problem}: its SHA-256 is {digest}, and not {self.sha256}", fix=self._fix
+                    )
                 self._run(["dpkg-deb", "-x", file.name, "."], filling)
                 file.unlink()
         return time.monotonic() - began
 
     def _run(self, command: list[str], folder: Path) -> None:
-        try:
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        except FileNotFoundError:
-            raise self._fault(f"this machine has no {command[0]}") from None
-        if done.returncode != 0:
-            raise self._fault(" ".join(done.stderr.split())[-300:])
+        commands.run(command, self._problem, cwd=folder, fix=self._fix)
 
-    def _fault(self, reason: str) -> EnvironmentFault:
-        programs = ", ".join(self.programs)
-        return EnvironmentFault(
-            f"the Debian package {self.name} {self.version} could not be fetched: {reason}",
-            fix=f"Run `apt-get update`, or put these programs on PATH: {programs}",
-        )
+    @property
+    def _problem(self) -> str:
+        return f"the Debian package {self.name} {self.version} could not be fetched"
+
+    @property
+    def _fix(self) -> str:
+        return f"On Debian 12 run `apt-get update`, elsewhere put these programs on PATH: {', '.join(self.programs)}"
 
 
 PROMETHEUS = DebianPackage(

@@ -19,6 +19,7 @@ from sandbox.toolchain.table import Tool
 
 MINIMUM = (1, 26)
 SPACE = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
+PROXY_FIX = "If go could not reach its module proxy, `go env GOPROXY` says which it asks. Then run "
 FLAGS = ("-mod=readonly", "-trimpath")
 """`-trimpath` also lets Go share compiled packages between the modules if their versions agree."""
 
@@ -128,8 +129,7 @@ def _build_fault(tool: Tool, output: str) -> EnvironmentFault:
     reason = "; ".join(line.strip() for line in lines[-3:])[-500:] or "go printed no error"
     return EnvironmentFault(
         f"{tool.name} {tool.version} could not be built: {reason}",
-        fix="Fix the error of go (its module proxy must be reachable) and run `isthmus sandbox install` again: "
-        "compiled packages are kept",
+        fix=f"{PROXY_FIX}`isthmus sandbox install` again: compiled packages are kept",
     )
 
 

@@ -6,13 +6,11 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import time
 from pathlib import Path
 
-from isthmus.core.errors import EnvironmentFault
-from sandbox.toolchain import cache
-from sandbox.toolchain.gobuild import FLAGS, require_go
+from sandbox.toolchain import cache, commands
+from sandbox.toolchain.gobuild import FLAGS, PROXY_FIX, require_go
 
 MODULE = Path(__file__).with_name("actionlint")
 
@@ -48,11 +46,10 @@ def install() -> float:
                 built,
                 "github.com/rhysd/actionlint/cmd/actionlint",
             ]
-            done = subprocess.run(command, cwd=MODULE, capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                raise EnvironmentFault(
-                    f"the grader actionlint could not be built: {' '.join(done.stderr.split())[-500:]}",
-                    where=str(target),
-                    fix="Go's module proxy must be reachable; run `make graders` again",
-                )
+            commands.run(
+                command,
+                "the grader actionlint could not be built",
+                cwd=MODULE,
+                fix=f"{PROXY_FIX}`make graders` again",
+            )
     return time.monotonic() - began

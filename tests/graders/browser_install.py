@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
 import tarfile
 import time
 from pathlib import Path
 
-from isthmus.core.errors import EnvironmentFault
-from sandbox.toolchain import cache
+from sandbox.toolchain import cache, commands
 
 SOURCES = Path(__file__).with_name("browser")
 BROWSER = "the grader browser"
+# npm waits 10 s before its first retry. A second retry would come a minute later.
+NPM_CI = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1")
+"""Installs what a lock names and hashes. It runs no scripts of packages."""
 _FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig><dir prefix="relative">fonts</dir><cachedir prefix="xdg">fonts</cachedir></fontconfig>
@@ -53,15 +54,14 @@ def install() -> float:
                 shutil.copy(SOURCES / name, filling / name)
                 # The package's own start script wants a newer Node; nothing of it is run.
             run_node(
-                ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--engine-strict=false"],
+                [*NPM_CI, "--engine-strict=false"],
                 filling,
                 BROWSER,
-                target,
             )
             packed = filling / "node_modules" / "@sparticuz" / "chromium" / "bin"
             expected = ("al2023.tar", "fonts.tar", "chromium")
             names = [name for file_name in expected for name in (str(packed / f"{file_name}.br"), file_name)]
-            run_node(["node", str(SOURCES / "unpack.mjs"), *names], filling, BROWSER, target)
+            run_node(["node", str(SOURCES / "unpack.mjs"), *names], filling, BROWSER)
             for file_name in ("al2023.tar", "fonts.tar"):
                 with tarfile.open(filling / file_name) as archive:
                     archive.extractall(filling, filter="data")
@@ -72,19 +72,10 @@ def install() -> float:
     return time.monotonic() - began
 
 
-def run_node(command: list[str], where: Path, label: str, target: Path) -> None:
-    """Run npm or Node.js in a folder. Raises `EnvironmentFault` where it fails.
+def run_node(command: list[str], where: Path, label: str) -> None:
+    """Run npm or Node.js in a folder. Raises `EnvironmentFault` if it fails.
 
-    `what`: the part that is installed, for the error. `target`: the folder that shall hold it.
+    `label`: what is installed, for the error.
     """
-    try:
-        done = subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
-        problem = (done.stderr or done.stdout) if done.returncode else ""
-    except FileNotFoundError:
-        problem = f"{command[0]} is not on PATH"
-    if problem:
-        raise EnvironmentFault(
-            f"{label} could not be installed: {' '.join(problem.split())[-500:]}",
-            where=str(target),
-            fix="Node.js 20 or newer with npm is needed, and the npm registry; run `make graders` again",
-        )
+    fix = "Node.js 20 or newer with npm must be on PATH and reach its registry (`npm config get registry`). Then run "
+    commands.run(command, f"{label} could not be installed", cwd=where, fix=f"{fix}`make graders` again")

@@ -6,13 +6,11 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import time
 from pathlib import Path
 
-from isthmus.core.errors import EnvironmentFault
-from sandbox.toolchain import cache
-from sandbox.toolchain.gobuild import FLAGS, require_go
+from sandbox.toolchain import cache, commands
+from sandbox.toolchain.gobuild import FLAGS, PROXY_FIX, require_go
 
 MODULE = Path(__file__).with_name("coredns")
 
@@ -41,11 +39,7 @@ def install() -> float:
             return 0
         with cache.fill_folder(target) as folder_in_progress:
             command = [str(require_go()), "build", *FLAGS, "-o", str(folder_in_progress / "coredns"), "."]
-            built = subprocess.run(command, cwd=MODULE, capture_output=True, text=True, check=False)
-            if built.returncode != 0:
-                raise EnvironmentFault(
-                    f"CoreDNS could not be built: {' '.join(built.stderr.split())[-500:]}",
-                    where=str(target),
-                    fix="Go's module proxy must be reachable; run `make graders` again",
-                )
+            commands.run(
+                command, "CoreDNS could not be built", cwd=MODULE, fix=f"{PROXY_FIX}`make graders` again"
+            )
     return time.monotonic() - began

@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from isthmus.core.errors import IsthmusError
@@ -42,8 +43,12 @@ def install(name: str, locks: Path = HERE) -> float:
     return packages(name, locks).install()
 
 
-def _say(name: str, seconds: float, where: Path) -> None:
-    print(f"{name}: {f'made in {seconds:.0f} s, ' if seconds else ''}{where}")
+def say(position: int, total: int, name: str, seconds: float, where: Path) -> None:
+    """Print which of how many is ready, after how many seconds and where."""
+    print(
+        f"{name} ({position} of {total}): {f'made in {seconds:.0f} s, ' if seconds else ''}{where}",
+        flush=True,
+    )
 
 
 def install_image_tools() -> str:
@@ -64,17 +69,14 @@ def install_image_tools() -> str:
 
 def main() -> int:
     print(f"image tools: {install_image_tools()}")
+    programs = {"browser": browser_install, "actionlint": actionlint_install, "coredns": coredns_install}
+    steps = [
+        *((name, partial(install, name), packages(name).folder) for name in NAMES),
+        *((name, module.install, module.folder()) for name, module in programs.items()),
+    ]
     try:
-        for name in NAMES:
-            seconds = install(name)
-            _say(name, seconds, packages(name).folder)
-        programs = (
-            ("browser", browser_install),
-            ("actionlint", actionlint_install),
-            ("coredns", coredns_install),
-        )
-        for name, program_ in programs:
-            _say(name, program_.install(), program_.folder())
+        for position, (name, make, where) in enumerate(steps, 1):
+            say(position, len(steps), name, make(), where)
     except IsthmusError as error:
         print(error, file=sys.stderr)
         return 3

