@@ -14,7 +14,7 @@ WORKERS ?= 4
 TURN ?= commit
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-try install-all up try down check fast style lint changed-types test soak cold recovery gpu bench images lock clean toolchain graders
+.PHONY: help install install-try install-all up try down check check-later fast style lint changed-types test soak cold recovery gpu bench images lock clean toolchain graders
 
 help: ## what can be asked for
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
@@ -66,11 +66,17 @@ lint: style ## style, import layers and the types of every file
 changed-types: install-all
 	NODE_OPTIONS=--max-semi-space-size=128 $(BIN)/python -m scripts.changed_types
 
+# Whole renderings, variants and attacks are in `make test`.
+FAST := -m 'not sandbox and not service and not whole and not soak' --hypothesis-profile quick \
+	--ignore tests/variants --ignore tests/upgrades --ignore tests/fixed_interfaces/test_renderings.py \
+	--ignore tests/policies/test_boundary_rows_in_programs.py --ignore tests/fences
+
 fast: install-all
-	@# A third worker would only fight with the type checker beside them. Whole renderings, variants and attacks are in `make test`.
-	$(BIN)/python -m pytest -q -n 2 -m 'not sandbox and not service and not whole and not soak' --hypothesis-profile quick \
-		--ignore tests/variants --ignore tests/upgrades --ignore tests/fixed_interfaces/test_renderings.py \
-		--ignore tests/policies/test_boundary_rows_in_programs.py --ignore tests/fences
+	@# A third worker would only fight with the type checker beside them.
+	$(BIN)/python -m pytest -q -n 2 $(FAST)
+
+check-later: install-all ## the fast tests with the clock a year and four years ahead
+	$(BIN)/python -m tests.later -q -n 2 $(FAST)
 
 # The types of every file take the checker two minutes: `make lint` and `make test` look at them all.
 check: install-all ## style, import layers, types of what you changed, and the fast tests
@@ -86,11 +92,11 @@ graders: install-all
 test: lint toolchain graders ## everything, on the real engine, cluster and AWS endpoint
 	$(BIN)/python -m tests.again -q -n $(WORKERS) -m 'not soak' --turn $(TURN)
 
-soak: toolchain graders ## the long matrices, whole
+soak: toolchain graders check-later ## the long matrices, whole
 	$(BIN)/python -m pytest -q -n $(WORKERS) --hypothesis-profile soak
 
 # It installs nothing here: everything happens in a new clone with an empty HOME.
-cold: ## the README's commands on a machine with empty caches, with the time of each step (COMMANDS="up try test"; an hour and a half)
+cold: ## the README's commands on a machine with empty caches, with the time of each step (COMMANDS="up try test"; an hour)
 	$(PYTHON) -m scripts.cold $(COMMANDS)
 
 recovery: install-all toolchain ## the recovery matrix, printed: everything killed, at every fifth resource of the bank (hours)

@@ -25,6 +25,8 @@ class DebianPackage:
     sha256: str
     programs: tuple[str, ...]
     purpose: str
+    libraries: tuple[str, ...] = ()
+    """Files of it that others load, by their path in the package."""
 
     @property
     def folder(self) -> Path:
@@ -45,7 +47,7 @@ class DebianPackage:
         """
         began = time.monotonic()
         with cache.exclusive(self.folder, f"another run is installing {self.name}; waiting for it", print):
-            if all(self.program(name) is not None for name in self.programs):
+            if self._is_installed():
                 return 0.0
             with cache.fill_folder(self.folder) as filling:
                 self._run(["apt-get", "--quiet", "download", f"{self.name}={self.version}"], filling)
@@ -57,6 +59,11 @@ class DebianPackage:
                 self._run(["dpkg-deb", "-x", file.name, "."], filling)
                 file.unlink()
         return time.monotonic() - began
+
+    def _is_installed(self) -> bool:
+        return all(self.program(name) is not None for name in self.programs) and all(
+            (self.folder / name).exists() for name in self.libraries
+        )
 
     def _run(self, command: list[str], folder: Path) -> None:
         commands.run(command, self._problem, cwd=folder, fix=self._fix)

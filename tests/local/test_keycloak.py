@@ -44,7 +44,7 @@ def test_access_tokens_name_groups_and_audience_and_live_five_minutes():
 def test_an_archive_with_another_digest_is_refused(tmp_path: Any, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "keycloak.zip").write_bytes(b"something else")
     monkeypatch.setattr(keycloak, "_run", lambda command: None)
-    with pytest.raises(EnvironmentFault, match="has the digest"):
+    with pytest.raises(EnvironmentFault, match="the SHA-256 of its archive is"):
         keycloak._fetch(tmp_path)
 
 
