@@ -80,11 +80,6 @@ class StreamResult:
     pairs: tuple[tuple[float, float], ...] = field(repr=False)
     """TTFT and TPOT of each finished request. TPOT is 0 if the answer has one token."""
 
-    def share_within(self, ttft: float, tpot: float) -> float:
-        """Share of the requests that finished within both targets, milliseconds."""
-        within = sum(1 for first, next_ in self.pairs if first <= ttft and next_ <= tpot)
-        return within / self.requests if self.requests else 1.0
-
 
 @dataclass(slots=True, eq=False)
 class EngineRequest:

@@ -90,8 +90,6 @@ class Connections:
     def __init__(self, maximum: int, maximum_per_client: int) -> None:
         self.most, self.most_per_client = maximum, maximum_per_client
         self.stalled: dict[Connection, float] = {}
-        self.given_up = 0
-        """Connections that were closed because they were slow, or to make room for others."""
         self._open: dict[str, int] = {}
         self._count = 0
         self._waiting: dict[str, OrderedDict[Connection, None]] = {}
@@ -156,7 +154,6 @@ class Connections:
         return True
 
     def _give_up(self, connection: Connection) -> None:
-        self.given_up += 1
         connection.abort()
         connection.close()
 

@@ -19,9 +19,6 @@ VERSION = 1
 FOLDER = "seals"
 LATEST = "latest.json"
 """File of the latest head line, in the folder where gateways look for it."""
-STATES = ("open", "closed", "crashed", "lost", "broken")
-"""States of a writer: running; ended in order; ended without a last record; its files are gone; its files contradict
-the seals."""
 ENDED = ("closed", "crashed")
 
 

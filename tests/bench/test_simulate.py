@@ -235,15 +235,6 @@ def test_answers_of_one_token_have_no_time_per_token() -> None:
     assert result.finished == result.requests
 
 
-def test_share_within_counts_requests_within_both_targets() -> None:
-    result = simulate_single(at(5))
-    assert result.share_within(math.inf, math.inf) == 1
-    assert result.share_within(result.ttft_p95, math.inf) == pytest.approx(0.95, abs=0.002)
-    assert result.share_within(result.ttft_p50, result.tpot_p50) < 0.5 + 1e-9
-    lost = simulate_single(at(20), seconds=200)
-    assert lost.share_within(math.inf, math.inf) == lost.finished / lost.requests
-
-
 @pytest.mark.parametrize(
     "wrong", [{"replicas": 0}, {"cache_tokens": 16}, {"max_num_seqs": 8192}, {"seconds": 60}]
 )

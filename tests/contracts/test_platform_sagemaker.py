@@ -12,7 +12,6 @@ from isthmus.contracts.platform.model.aws.sagemaker import (
     SageMaker,
     has_disks,
     peak_instances,
-    takes_key,
 )
 from isthmus.core.errors import InputError, Refused
 from tests.contracts.test_platform_model import parse, refused
@@ -222,7 +221,6 @@ def test_an_identity_with_a_guardrail_that_filters_nothing_is_refused():
 )
 def test_instance_types_with_local_disks_take_no_volume_key(kind: str, disks: bool):
     assert has_disks(kind) is disks
-    assert takes_key(SageMaker(instance_type=kind)) is not disks
 
 
 def test_a_rollout_needs_twice_the_instances_plus_the_shadow_variants():

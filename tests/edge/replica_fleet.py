@@ -177,14 +177,6 @@ class Fleet:
         )
         return gateway.wait_until_up()
 
-    def as_places(self) -> dict[str, Any]:
-        """Settings of a gateway that sees each replica as a place of its own, which the load alone chooses."""
-        first, *others = (
-            {"url": f"https://{self.address(number)}:{self.port}", "server_name": SERVER, "model": MODEL}
-            for number in range(len(self.models))
-        )
-        return {**first, "by_replica": False, "also": others}
-
     def ask(self, text: str = "hi", gateway: int = 0, **fields: Any) -> httpx.Response:
         """Send a chat through a gateway."""
         body = {"model": WORKLOAD, "messages": [{"role": "user", "content": text}], **fields}

@@ -69,7 +69,7 @@ def least(requirements: Requirements, column: Column, load: float) -> int:
     for count in range(first, 2000, step):
         if (
             column.survive == "none"
-            or count - hardware.replicas_lost(requirements, column, count) >= load - 1e-9
+            or count - hardware.lost_by_count(requirements, column)(count) >= load - 1e-9
         ):
             return count
     return 10**6

@@ -54,19 +54,25 @@ def test_the_active_parameters_of_an_expert_model_are_as_published(id: str, acti
     assert models.find_model(id).architecture.active == pytest.approx(active, rel=0.09)
 
 
+def cache_of_token(id: str, gpus: int) -> int:
+    """Elements that one of `gpus` keeps of each further token."""
+    caches = models.find_model(id).architecture.caches
+    return sum(cache.of_token(gpus) for cache in caches if cache.kind != "state")
+
+
 def test_a_kv_cache_stores_two_vectors_per_layer_and_head() -> None:
-    assert models.find_model("meta-llama/Llama-3.1-8B-Instruct").architecture.cache_of_token() * 2 == 131_072
+    assert cache_of_token("meta-llama/Llama-3.1-8B-Instruct", 1) * 2 == 131_072
 
 
 def test_every_gpu_stores_the_whole_latent_cache() -> None:
-    model = models.find_model("deepseek-ai/DeepSeek-V3").architecture
-    assert model.cache_of_token(1) == model.cache_of_token(8) == 61 * (512 + 64)
+    model = "deepseek-ai/DeepSeek-V3"
+    assert cache_of_token(model, 1) == cache_of_token(model, 8) == 61 * (512 + 64)
 
 
 def test_kv_heads_are_replicated_if_there_are_fewer_heads_than_gpus() -> None:
-    model = models.find_model("Qwen/Qwen3-30B-A3B").architecture
-    assert model.cache_of_token(4) == model.cache_of_token(8)
-    assert model.cache_of_token(2) == 2 * model.cache_of_token(4)
+    model = "Qwen/Qwen3-30B-A3B"
+    assert cache_of_token(model, 4) == cache_of_token(model, 8)
+    assert cache_of_token(model, 2) == 2 * cache_of_token(model, 4)
 
 
 def test_sliding_window_layers_cache_no_more_than_their_window() -> None:

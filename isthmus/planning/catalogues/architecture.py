@@ -85,14 +85,6 @@ class Architecture:
         passed = self.experts * self.experts_per_token // self.expert_count if self.expert_count else 0
         return self.dense + passed + self.head
 
-    def cache_of_token(self, tensor_parallel: int = 1, *, windows: bool = True) -> int:
-        """Return the elements that one GPU caches of each further token; `windows`: count windowed layers too."""
-        return sum(
-            cache.of_token(tensor_parallel)
-            for cache in self.caches
-            if cache.kind != "state" and (windows or cache.window is None)
-        )
-
     def cache_of_sequence(self, tokens: int, tensor_parallel: int, element_bytes: float) -> float:
         """Bytes that one GPU keeps of a sequence of `tokens`."""
         return sum(cache.of_sequence(tokens, tensor_parallel, element_bytes) for cache in self.caches)

@@ -150,13 +150,8 @@ def spread_parts(site: OnPremSite, pool: Pool, column: Column) -> int:
     return max(1, sum(free >= column.degree for free in usable_gpus(site, pool)) // column.nodes)
 
 
-def replicas_lost(requirements: Requirements, column: Column, count: int) -> int:
-    """Return how many of `count` replicas are lost, at worst, in the failure that the column must survive."""
-    return lost_by_count(requirements, column)(count)
-
-
 def lost_by_count(requirements: Requirements, column: Column) -> Callable[[int], int]:
-    """Return `replicas_lost` as a function of the count: for many counts of one column."""
+    """Return how many of a count of replicas are lost, at worst, in the failure that the column must survive."""
     if column.survive == "none":
         return lambda count: 0
     if column.survive == "replica":

@@ -10,7 +10,7 @@ from isthmus.contracts.vocabulary import Sensitivity
 from isthmus.core.errors import FieldError
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform.model.platform import Gateway, Platform, Site
+    from isthmus.contracts.platform.model.platform import Platform, Site
 
 
 def network_for(platform: Platform, site: str, class_: Sensitivity) -> Network | None:
@@ -51,16 +51,6 @@ def provider_key(site: Site) -> str:
 def has_cluster(platform: Platform, site: Site) -> bool:
     """Whether a site has a Kubernetes cluster for a gateway to run in."""
     return site.kind == "on-prem" or cluster_at(platform, site.name) is not None
-
-
-def fargate_gateway(platform: Platform, class_: str, site: str) -> Gateway | None:
-    """The gateway of a class at a site if it runs on Fargate, else None."""
-    gateways = (
-        gateway
-        for gateway in platform.gateways
-        if gateway.runs_on == "fargate" and (gateway.class_, gateway.site) == (class_, site)
-    )
-    return next(gateways, None)
 
 
 def network_of(platform: Platform, cluster: Cluster) -> Network:

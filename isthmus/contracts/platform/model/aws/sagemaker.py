@@ -163,12 +163,6 @@ def has_disks(instance_type: str) -> bool:
     return re.fullmatch(r"[a-z]+[0-9]+[a-z]*d[a-z]*", family) is not None
 
 
-def takes_key(settings: SageMaker) -> bool:
-    """Whether AWS accepts a customer key for the instances' volumes."""
-    shadow_type = settings.shadow.instance_type if settings.shadow is not None else None
-    return not any(has_disks(kind) for kind in (settings.instance_type, shadow_type) if kind)
-
-
 def peak_instances(replicas: int, settings: SageMaker) -> dict[str, int]:
     """The most instances at one time, by type. A blue/green deployment at full scale runs all of them twice."""
     instances = settings.autoscaling.max_instances if settings.autoscaling is not None else replicas

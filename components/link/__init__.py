@@ -1,1 +1,0 @@
-"""The private link between an on-prem site and an AWS site."""

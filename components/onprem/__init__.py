@@ -1,1 +1,0 @@
-"""Components of an on-prem Kubernetes site."""
